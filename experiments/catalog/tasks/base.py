@@ -1,0 +1,113 @@
+"""What a task is: rows of prompt and completion, split before anything else, and the numbers that say how well they are
+answered.
+
+A task knows nothing of models, tokens or methods, and its split never depends on a run's seed. Scores are pure
+functions of rows and answers; a score that cannot be had is left out of the dict, never a made-up number.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from experiments.catalog.cache import Progress
+
+ASSETS = Path(__file__).parents[3] / "assets"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One example. `facts`: short strings of which an answer should contain one (empty where the task has no facts)."""
+
+    prompt: str
+    completion: str
+    facts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One number of a task: its key in the scores, what to call it, its unit ("%" or "0–100") and one sentence for a
+    student.
+    """
+
+    key: str
+    label: str
+    unit: str
+    help: str
+    higher_is_better: bool = True
+
+
+@dataclass(frozen=True)
+class Split:
+    """The rows to train on and the rows kept back; both in a fixed, mixed order, so any first N are a fair sample."""
+
+    train: tuple[Row, ...]
+    held_out: tuple[Row, ...]
+
+
+def no_baselines(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
+    """For a task that has no baseline but the base model."""
+    return {}
+
+
+Score = Callable[[Sequence[Row], Sequence[str], "Sequence[str] | None"], dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Task:
+    """Something to fine-tune for. `load` brings the rows (it may fetch `resources`); `score(rows, answers,
+    base_answers)` gives metric key → value, `base_answers` being the untuned model's answers to the same rows, or None;
+    `metrics[0]` is the headline. `probes`: prompts answered as training goes, in no row. `scored_rows`: how many held-
+    out rows are answered for the metrics. `max_length`: tokens of prompt and completion together at which a row is cut.
+    `baselines(rows)`: name → scores of doing without a model, e.g. echoing the prompt.
+    """
+
+    key: str
+    title: str
+    summary: str
+    licence: str
+    source: str
+    resources: tuple[str, ...]
+    load: Callable[["Progress | None"], Split]
+    metrics: tuple[Metric, ...]
+    score: Score
+    probes: tuple[str, ...]
+    max_new_tokens: int
+    scored_rows: int
+    max_length: int
+    baselines: Callable[[Sequence[Row]], dict[str, dict[str, float]]] = no_baselines
+
+    def split(self, progress: Progress | None = None) -> Split:
+        """The rows, loaded once in a process. Raises ResourceError where a resource cannot be brought."""
+        if self.load not in _SPLITS:
+            _SPLITS[self.load] = self.load(progress)
+        return _SPLITS[self.load]
+
+
+_SPLITS: dict[Callable[..., Split], Split] = {}
+
+
+def general_text() -> tuple[str, ...]:
+    """Passages of everyday English written for this lab, 70–90 words each: the loss on them before and after shows
+    forgetting.
+    """
+    text = (ASSETS / "general.txt").read_text(encoding="utf8")
+    return tuple(" ".join(passage.split()) for passage in text.split("\n\n") if passage.strip())
+
+
+def mixed_order(name: str) -> str:
+    """A sort key that mixes names the same way on every machine and in every run (sha256)."""
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
+def normal(text: str) -> str:
+    """Lower case, words parted by single blanks, punctuation gone, thousands unparted (1,000 → 1000)."""
+    text = re.sub(r"(?<=\d),(?=\d{3})", "", text.lower())
+    return " ".join(re.findall(r"\w+", text.replace("’", "").replace("'", "")))
+
+
+def says(answer: str, facts: Sequence[str]) -> bool:
+    """Whether an answer contains one of the facts as whole words, case and punctuation aside."""
+    padded = f" {normal(answer)} "
+    return any(f" {normal(fact)} " in padded for fact in facts)
