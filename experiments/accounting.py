@@ -1,0 +1,181 @@
+"""Counting without torch: an architecture as the list of its tensors, and closed forms over it.
+
+A checkpoint's own header is the truth for any model that is on disk; for a Llama-shaped model that is not fetched yet
+the same list is written out from its config.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import struct
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+LAYER = re.compile(r"\.(\d+)\.")
+
+
+class Tensor(BaseModel):
+    """One weight of a checkpoint: its dotted name and shape."""
+
+    model_config = ConfigDict(frozen=True)
+    name: str
+    shape: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        return prod(self.shape)
+
+    @property
+    def layer(self) -> int | None:
+        """Index of the block it belongs to; None for embeddings, the last norm and the head."""
+        found = LAYER.search(self.name)
+        return int(found.group(1)) if found else None
+
+    @property
+    def module(self) -> str:
+        """Last name of the module that holds it: `q_proj` of `model.layers.0.self_attn.q_proj.weight`."""
+        return self.name.split(".")[-2] if "." in self.name else self.name
+
+
+class Arch(BaseModel):
+    """A causal language model as its tensors and the few numbers that no tensor shows."""
+
+    model_config = ConfigDict(frozen=True)
+    tensors: tuple[Tensor, ...]
+    layers: int
+    width: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    vocab: int
+    max_length: int
+
+    @property
+    def total(self) -> int:
+        """Parameters; a tied head is not counted twice."""
+        return sum(t.size for t in self.tensors)
+
+    @property
+    def kv_width(self) -> int:
+        return self.kv_heads * self.head_dim
+
+    @cached_property
+    def linears(self) -> tuple[Tensor, ...]:
+        """The matrices inside blocks, one per linear layer: what an adapter can be put on."""
+        return tuple(
+            t for t in self.tensors if t.layer is not None and len(t.shape) == 2 and t.name.endswith(".weight")
+        )
+
+    @property
+    def linear_names(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(t.module for t in self.linears))
+
+
+def llama_arch(config: Mapping[str, Any]) -> Arch:
+    """The architecture a Llama-family `config.json` describes: grouped-query attention, gated feed-forward, optional biases."""
+    width, layers, heads = config["hidden_size"], config["num_hidden_layers"], config["num_attention_heads"]
+    kv_heads = config.get("num_key_value_heads") or heads
+    head_dim = config.get("head_dim") or width // heads
+    hidden, vocab = config["intermediate_size"], config["vocab_size"]
+    shapes = {
+        "self_attn.q_proj": (heads * head_dim, width), "self_attn.k_proj": (kv_heads * head_dim, width),
+        "self_attn.v_proj": (kv_heads * head_dim, width), "self_attn.o_proj": (width, heads * head_dim),
+        "mlp.gate_proj": (hidden, width), "mlp.up_proj": (hidden, width), "mlp.down_proj": (width, hidden),
+    }  # fmt: skip
+
+    def tensors() -> Iterator[Tensor]:
+        yield Tensor(name="model.embed_tokens.weight", shape=(vocab, width))
+        for i in range(layers):
+            for name, shape in shapes.items():
+                yield Tensor(name=f"model.layers.{i}.{name}.weight", shape=shape)
+                if config.get("attention_bias" if name.startswith("self") else "mlp_bias"):
+                    yield Tensor(name=f"model.layers.{i}.{name}.bias", shape=shape[:1])
+            for name in ("input_layernorm", "post_attention_layernorm"):
+                yield Tensor(name=f"model.layers.{i}.{name}.weight", shape=(width,))
+        yield Tensor(name="model.norm.weight", shape=(width,))
+        if not config.get("tie_word_embeddings"):
+            yield Tensor(name="lm_head.weight", shape=(vocab, width))
+
+    return Arch(
+        tensors=tuple(tensors()), layers=layers, width=width, heads=heads, kv_heads=kv_heads, head_dim=head_dim,
+        vocab=vocab, max_length=config["max_position_embeddings"],
+    )  # fmt: skip
+
+
+def folder_arch(folder: Path) -> Arch:
+    """The architecture of a checkpoint folder, from `config.json` and the safetensors headers; no weight is read.
+
+    Raises `ValueError` with one sentence where the folder holds no such model.
+    """
+    try:
+        config = json.loads((folder / "config.json").read_text("utf8"))
+        if not isinstance(config, dict):
+            raise ValueError("not an object")
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{folder.name} has no readable config.json.") from error
+    tensors = tuple(t for file in sorted(folder.glob("*.safetensors")) for t in _header(file))
+    if not tensors:
+        raise ValueError(f"{folder.name} has no safetensors weights; other formats are not loaded.")
+    config = config.get("text_config") or config
+
+    def first(*names: str) -> int:
+        value = next((config[n] for n in names if config.get(n)), None)
+        if value is None:
+            raise ValueError(f"{folder.name}: config.json names no {names[0]}; is it a causal language model?")
+        return int(value)
+
+    width, heads = first("hidden_size", "n_embd", "d_model"), first("num_attention_heads", "n_head", "num_heads")
+    return Arch(
+        tensors=tensors,
+        layers=first("num_hidden_layers", "n_layer", "num_layers"),
+        width=width,
+        heads=heads,
+        kv_heads=int(config.get("num_key_value_heads") or heads),
+        head_dim=int(config.get("head_dim") or width // heads),
+        vocab=first("vocab_size"),
+        max_length=first("max_position_embeddings", "n_positions", "n_ctx", "seq_length", "max_seq_len"),
+    )
+
+
+def _header(file: Path) -> Iterator[Tensor]:
+    try:
+        with file.open("rb") as f:
+            (size,) = struct.unpack("<Q", f.read(8))
+            if size > 100_000_000:  # the format's own limit
+                raise ValueError("header too long")
+            header = json.loads(f.read(size))
+    except (struct.error, ValueError) as error:
+        raise ValueError(f"{file.name} is not a safetensors file.") from error
+    header.pop("__metadata__", None)
+    for name, entry in header.items():
+        yield Tensor(name=name, shape=tuple(entry["shape"]))
+
+
+def layer_indices(text: str, layers: int) -> tuple[int, ...]:
+    """The blocks that "all", "last 6", "first 2" or "0-5,12" name in a model of so many, in order.
+
+    Raises `ValueError` with one sentence for anything else.
+    """
+    text = text.strip().lower()
+    if text == "all":
+        return tuple(range(layers))
+    if found := re.fullmatch(r"(first|last) (\d+)", text):
+        k = int(found.group(2))
+        if not 1 <= k <= layers:
+            raise ValueError(f"This model has {layers} layers; “{text}” asks for {k}.")
+        return tuple(range(k) if found.group(1) == "first" else range(layers - k, layers))
+    chosen: set[int] = set()
+    for part in text.split(","):
+        if not (found := re.fullmatch(r"\s*(\d+)(?:\s*-\s*(\d+))?\s*", part)):
+            raise ValueError("Layers are named as “all”, “last 6”, “first 2” or “0-5,12”.")
+        low, high = int(found.group(1)), int(found.group(2) or found.group(1))
+        if high < low or high >= layers:
+            raise ValueError(f"This model has layers 0 to {layers - 1}; “{part.strip()}” is outside.")
+        chosen.update(range(low, high + 1))
+    return tuple(sorted(chosen))

@@ -1,0 +1,29 @@
+"""The methods of the lab, in display order. A new one is one file and one line here."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+
+from experiments.methods import full, lora, partial, prefix, prompt, zero_shot
+from experiments.methods.base import Method, Settings
+
+METHODS: tuple[Method, ...] = (
+    lora.METHOD,
+    prompt.METHOD,
+    prefix.METHOD,
+    partial.METHOD,
+    full.METHOD,
+    zero_shot.METHOD,
+)
+
+__all__ = ["METHODS", "Method", "Settings", "find"]
+
+
+def find(key: str) -> Method:
+    """The method with this key. Raises `ValueError` with one sentence that names those there are."""
+    for method in METHODS:
+        if method.key == key:
+            return method
+    near = get_close_matches(key, [m.key for m in METHODS], n=1)
+    hint = f" Did you mean “{near[0]}”?" if near else ""
+    raise ValueError(f"There is no method “{key[:40]}”; there are {', '.join(m.key for m in METHODS)}.{hint}")

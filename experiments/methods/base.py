@@ -1,0 +1,58 @@
+"""What a fine-tuning method is to the lab: one frozen value made of settings, a count and an attach.
+
+A method's file imports PEFT and torch inside `attach` only, so that a form can be drawn without either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from torch.nn import Module
+
+    from experiments.accounting import Arch
+
+
+class Settings(BaseModel):
+    """Base of every method's settings. Limits, units and help live on the fields; forms and errors are made from them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class NoSettings(Settings):
+    """A method without a knob."""
+
+
+def knob(default: Any, title: str, *, low: str = "", high: str = "", unit: str = "", **limits: Any) -> Any:
+    """A settings field: its name for people, what too low and too high do, its unit, and pydantic's limits."""
+    return Field(default, title=title, json_schema_extra={"low": low, "high": high, "unit": unit}, **limits)
+
+
+@dataclass(frozen=True)
+class Method:
+    """One way of fine-tuning.
+
+    `count(arch, settings)` is the exact number of trainable parameters.
+    `attach(model, settings, tokenizer)` makes exactly those trainable and returns the model to call; the model comes frozen.
+    `check(arch, settings)` names settings this architecture cannot take, as (field, sentence) pairs.
+    `learning_rate(settings)` is the default, `usual_rates` the range that people use.
+    """
+
+    key: str
+    title: str
+    summary: str
+    paper: str
+    paper_url: str
+    Settings: type[Settings]
+    count: Callable[[Arch, Any], int]
+    attach: Callable[[Module, Any, Any], Module]
+    learning_rate: Callable[[Any], float]
+    usual_rates: tuple[float, float]
+    starts_at_base: Callable[[Any], bool]
+    """Whether the untrained method answers exactly as the base does."""
+    check: Callable[[Arch, Any], Iterable[tuple[str, str]]] = lambda arch, settings: ()
+    trains: bool = True
