@@ -1,0 +1,125 @@
+"""The models of the lab, in display order, and the door to any other causal language model: a hub id or a local folder.
+
+Known here without torch: what a model is called, where it comes from, which bytes it is (`weights_of`), its
+architecture. Loading it is `engine/models.py`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from experiments.accounting import Arch, folder_arch, llama_arch
+from experiments.catalog import resources
+from experiments.catalog.cache import lab_home
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """One model. `size_mb` is what is fetched (None: unknown until the hub is asked); `config` describes the
+    architecture before anything is fetched."""
+
+    key: str
+    title: str
+    summary: str
+    resource: resources.Resource
+    licence: str = ""
+    parameters: int | None = None
+    size_mb: float | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+
+# The bundled model will stand first.
+MODELS: tuple[ModelEntry, ...] = (
+    ModelEntry(
+        key="smollm2-135m",
+        title="SmolLM2 135M",
+        summary="A real instruction-tuned model, small enough to train on two cores.",
+        resource=resources.find("smollm2-135m"),
+        licence="Apache-2.0",
+        parameters=134_515_008,
+        size_mb=93,
+        config={
+            "hidden_size": 576,
+            "num_hidden_layers": 30,
+            "num_attention_heads": 9,
+            "num_key_value_heads": 3,
+            "intermediate_size": 1536,
+            "vocab_size": 49152,
+            "max_position_embeddings": 8192,
+            "tie_word_embeddings": True,
+        },
+    ),
+)
+
+
+def available() -> tuple[ModelEntry, ...]:
+    """The lab's models and those that the host of this lab names: LAB_MODELS="name=folder or hub id,name=…"."""
+    named = [part.partition("=") for part in os.environ.get("LAB_MODELS", "").split(",") if "=" in part]
+    return MODELS + tuple(
+        ModelEntry(key.strip(), key.strip(), "Named by whoever hosts this lab.", resources.find(place.strip()))
+        for key, _, place in named
+    )
+
+
+def find(key: str, local: bool = False) -> ModelEntry:
+    """The model with this key, else any hub id (`owner/name`), else, with `local`, a folder.
+
+    Raises `ValueError` with one sentence. A visitor's text is never taken for a path: `local` is for the command line.
+    """
+    known = {entry.key: entry for entry in available()}
+    if key in known:
+        return known[key]
+    is_path = key.startswith((".", "/", "~")) or "\\" in key or ".." in key or Path(key).is_absolute()
+    if is_path and local:
+        resource = resources.find(key)
+        return ModelEntry(str(resource.folder), resource.title, "A folder on this machine.", resource)
+    if not is_path and key.count("/") == 1:
+        return ModelEntry(key, key, "A model of the hub.", resources.find(key))
+    near = get_close_matches(key, list(known), n=1)
+    hint = f" Did you mean “{near[0]}”?" if near else " Any other is named by its hub id, owner/name."
+    raise ValueError(f"There is no model “{key[:60]}”; there is {', '.join(known)}.{hint}")
+
+
+def weights_of(entry: ModelEntry) -> str:
+    """Which bytes a run of this model would use now; part of the spec. May ask the hub (5 s at most). Raises
+    `ResourceError`.
+    """
+    return resources.choose(entry.resource)
+
+
+def folder(entry: ModelEntry, weights: str) -> Path | None:
+    """The folder with these weights as safetensors, if it is ready to load; it may still have to be fetched or
+    converted.
+    """
+    for fetched in resources.at_hand(entry.resource):
+        if fetched.source == weights and any(fetched.path.glob("*.safetensors")):
+            return fetched.path
+    made = converted(weights)
+    return made if made.is_dir() else None
+
+
+def converted(weights: str) -> Path:
+    """Where the safetensors made from another format are kept."""
+    return lab_home() / "cache" / "converted" / "".join(c if c.isalnum() or c in "._=-" else "-" for c in weights)
+
+
+def is_ready(entry: ModelEntry) -> bool:
+    """Whether the model can be loaded without fetching or converting anything."""
+    found = next(iter(resources.at_hand(entry.resource)), None)
+    return found is not None and folder(entry, found.source) is not None
+
+
+def arch(entry: ModelEntry) -> Arch | None:
+    """The architecture, from the weights' own headers where they are here, else from what the catalogue knows, else
+    None.
+    """
+    found = next(iter(resources.at_hand(entry.resource)), None)
+    ready = folder(entry, found.source) if found else None
+    if ready:
+        return folder_arch(ready)
+    return llama_arch(entry.config) if entry.config else None

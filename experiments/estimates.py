@@ -1,0 +1,85 @@
+"""What a run will take, from what runs here took: parameters exactly, seconds from this machine's own measurements.
+
+Speeds are kept in the store as facts: seconds a token for each model and method, tokens a row for each task, and the
+seconds that looks and answers take around the training itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from experiments import analysis, methods
+from experiments.catalog import models
+from experiments.specs import RunSpec
+from experiments.store import Key, Store
+
+AGAINST_LORA = {"full": 2.0, "partial": 0.6, "prompt": 1.1, "prefix": 1.1}
+"""Time of a step against a LoRA step, used only until the method itself was measured here (docs/LOG.md)."""
+ROW_TOKENS = 90
+"""Tokens a row with the chat template, used only until the task itself was measured."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What is known before the start. None: cannot be known yet; `basis` says what the seconds rest on."""
+
+    trainable: int | None
+    total: int | None
+    seconds: float | None
+    basis: str
+
+
+def speed_key(weights: str, method: str) -> str:
+    return f"seconds a token|{weights}|{method}"
+
+
+def before(spec: RunSpec, store: Store) -> Estimate:
+    """The estimate for a spec. Fast: no fetching, no torch. Raises `ValueError` for a model that is not known."""
+    entry = models.find(spec.model, local=True)
+    arch = models.arch(entry)
+    trainable = methods.find(spec.method).count(arch, spec.settings) if arch else None
+    weights = spec.weights or ready_weights(entry)
+    seconds, basis = _seconds(spec, weights, store) if weights else (None, "Nothing was measured with this model yet.")
+    return Estimate(trainable, arch.total if arch else None, seconds, basis)
+
+
+def speed(model: str, store: Store) -> str | None:
+    """One sentence on how fast this model trains here, None before it was measured."""
+    weights = ready_weights(models.find(model, local=True))
+    a_token = store.recall(speed_key(weights, "lora")) if weights else None
+    return f"{a_token * 4 * ROW_TOKENS:.2g} s a LoRA step of 4 rows here" if a_token else None
+
+
+def ready_weights(entry: models.ModelEntry) -> str | None:
+    """The weights that are on this machine, None where none are; never asks the network."""
+    return models.weights_of(entry) if models.is_ready(entry) else None
+
+
+def learn(store: Store, key: Key) -> None:
+    """Keep what a finished run took, for the next estimate."""
+    record = analysis.load(store, *key)
+    if record is None or record.finished is None:
+        return
+    spec = record.spec
+    if len(record.steps) > 1:
+        first, last = record.steps[0], record.steps[-1]
+        tokens = last.tokens - first.tokens
+        store.remember(speed_key(spec.weights, spec.method), (last.train_s - first.train_s) / max(tokens, 1))
+        store.remember(f"tokens a row|{spec.model}|{spec.task}", last.tokens / last.step / spec.train.batch_size)
+    looks_s = sum(look.elapsed_s for look in record.held_out)
+    store.remember(f"seconds around|{spec.weights}|{spec.task}|{spec.method}", looks_s)
+
+
+def _seconds(spec: RunSpec, weights: str, store: Store) -> tuple[float | None, str]:
+    own: Any = store.recall(speed_key(weights, spec.method))
+    lora: Any = store.recall(speed_key(weights, "lora"))
+    a_token = own if own else lora * AGAINST_LORA.get(spec.method, 1.0) if lora else None
+    if a_token is None and spec.train.steps:
+        return None, "Nothing was measured with this model yet."
+    row_tokens = store.recall(f"tokens a row|{spec.model}|{spec.task}") or ROW_TOKENS
+    around_s = store.recall(f"seconds around|{weights}|{spec.task}|{spec.method}")
+    if around_s is None:  # looks and answers: about as many tokens as 60 steps of a forward pass
+        around_s = 20 * 4 * ROW_TOKENS * (lora or a_token or 0.0)
+    seconds = spec.train.steps * spec.train.batch_size * row_tokens * (a_token or 0.0) + around_s
+    return seconds, "measured here" if own else "from this machine's LoRA speed"

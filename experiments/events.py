@@ -1,0 +1,146 @@
+"""What happens in a run, as a tagged union of small JSON-able records: no tensor, no path but the adapter's name.
+
+The same events feed the live chart, the stored run, the tables, the command line and the tests. A missing value is None;
+a loss that is not a finite number is None, too.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+
+class Base(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Queued(Base):
+    """The run was asked for and waits for its turn."""
+
+    kind: Literal["queued"] = "queued"
+
+
+class Progress(Base):
+    """Work before the first step: `done` of `total` in `unit` (total None: unknown)."""
+
+    kind: Literal["progress"] = "progress"
+    stage: str
+    done: int = 0
+    total: int | None = None
+    unit: Literal["bytes", "rows", ""] = ""
+
+
+class Started(Base):
+    """The method is attached. `resting_mb` is the process with the base model loaded and nothing else."""
+
+    kind: Literal["started"] = "started"
+    trainable: int
+    total: int
+    rows: int
+    device: str
+    threads: int
+    resting_mb: float
+    versions: dict[str, str]
+    commit: str | None = None
+
+
+class Stepped(Base):
+    """One training step. `loss` and `gradient_norm` are those before the update; `tokens` (all that were read) and
+    `train_s` (forward, backward, update; no evaluation) add up over the run."""
+
+    kind: Literal["stepped"] = "stepped"
+    step: int
+    loss: float | None = None
+    gradient_norm: float | None = None
+    learning_rate: float
+    tokens: int
+    train_s: float
+
+
+class Evaluated(Base):
+    """A look at the model: `step` 0 is the untrained method; `subject` "base" is the model without it.
+
+    Losses are in nats a token. `general_loss` is on text that has nothing to do with the task.
+    """
+
+    kind: Literal["evaluated"] = "evaluated"
+    subject: Literal["base", "tuned"]
+    step: int
+    held_out_loss: float | None = None
+    general_loss: float | None = None
+    metrics: dict[str, float] | None = None
+    baselines: dict[str, dict[str, float]] | None = None
+    elapsed_s: float = 0.0
+
+
+class Answer(Base):
+    prompt: str
+    answer: str
+    reference: str | None = None
+
+
+class Sampled(Base):
+    """Answers to the task's probe prompts after so many steps."""
+
+    kind: Literal["sampled"] = "sampled"
+    subject: Literal["base", "tuned"]
+    step: int
+    answers: tuple[Answer, ...]
+
+
+class Wrote(Base):
+    """A piece of one column of a side-by-side answer; `column` 0 is the base."""
+
+    kind: Literal["wrote"] = "wrote"
+    column: int
+    text: str
+    tokens: int
+    elapsed_s: float
+    ended: bool = False
+
+
+class Finished(Base):
+    """All done. `peak_mb` is what the run needed at its highest: resting process, own tensors, one step on top."""
+
+    kind: Literal["finished"] = "finished"
+    elapsed_s: float
+    train_s: float = 0.0
+    peak_mb: float | None = None
+    adapter_path: str | None = None
+    adapter_bytes: int = 0
+
+
+class Failed(Base):
+    """It could not go on: one sentence why, one sentence what to try."""
+
+    kind: Literal["failed"] = "failed"
+    cause: str
+    advice: str = ""
+
+
+class Cancelled(Base):
+    """Stopped by those who asked for it, after so many steps."""
+
+    kind: Literal["cancelled"] = "cancelled"
+    step: int
+
+
+class Interrupted(Base):
+    """The lab itself went away while the run was under way."""
+
+    kind: Literal["interrupted"] = "interrupted"
+    cause: str = "The lab was shut down or killed while this run was under way."
+
+
+Event = Annotated[
+    Queued | Progress | Started | Stepped | Evaluated | Sampled | Wrote | Finished | Failed | Cancelled | Interrupted,
+    Field(discriminator="kind"),
+]
+END = (Finished, Failed, Cancelled, Interrupted)
+ADAPTER: TypeAdapter[Event] = TypeAdapter(Event)
+
+
+def parse(body: str | bytes) -> Event:
+    """An event from its JSON. Raises pydantic's `ValidationError` for anything else."""
+    return ADAPTER.validate_json(body)

@@ -1,0 +1,263 @@
+"""What a run is: frozen, validated specs. A run is a pure function of its spec, and its id is a hash of it.
+
+A spec is complete: defaults that depend on the method are filled in, so that two ways of asking for the same thing
+are the same run. Nothing here knows of a page, a worker or a folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from experiments import methods
+from experiments.accounting import Arch
+from experiments.catalog import tasks
+from experiments.methods.base import Settings, knob
+
+Frozen = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class TrainSettings(BaseModel):
+    """How long and how fast to train; the same for every method but for the learning rate."""
+
+    model_config = Frozen
+    steps: int = knob(
+        40, "Steps", ge=0, le=5000, unit="steps",
+        low="0 measures the untrained method; soft prompts need the most steps.",
+        high="Past the point where held-out loss turns up the run only learns its rows by heart.",
+    )  # fmt: skip
+    batch_size: int = knob(
+        4, "Batch", ge=1, le=128, unit="rows",
+        low="One row a step is noisy.",
+        high="Time and memory grow with it.",
+    )  # fmt: skip
+    learning_rate: float = knob(
+        1e-3, "Learning rate", ge=0, le=10,
+        low="Too low: the loss hardly moves.",
+        high="Too high: the loss jumps, then stops being a number.",
+    )  # fmt: skip
+
+
+class RunSpec(BaseModel):
+    """One training run: model, task, method with its settings, training settings, seed.
+
+    `weights` names the exact bytes of the model (see `catalog.models.weights_of`); where two sources hold different
+    bytes their runs have different ids. It is empty until a run is submitted.
+    """
+
+    model_config = Frozen
+    schema_version: Literal[1] = 1
+    model: str = Field(title="Model", min_length=1, max_length=300)
+    weights: str = Field("", max_length=300)
+    task: str = Field(title="Task")
+    method: str = Field(title="Method")
+    settings: SerializeAsAny[Settings] = Field(title="Settings")
+    train: TrainSettings = Field(default_factory=TrainSettings)
+    seed: int = knob(0, "Seed", ge=0, le=2**31 - 1)
+
+    @field_validator("task")
+    @classmethod
+    def _task_exists(cls, value: str) -> str:
+        return tasks.find(value).key
+
+    @field_validator("method")
+    @classmethod
+    def _method_exists(cls, value: str) -> str:
+        return methods.find(value).key
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, data: Any) -> Any:
+        return {"settings": {}, "train": {}, **data} if isinstance(data, Mapping) else data
+
+    @field_validator("settings", mode="plain")
+    @classmethod
+    def _settings_of_method(cls, value: Any, info: ValidationInfo) -> Settings:
+        if "method" not in info.data:
+            return Settings()  # the method's own error is the one to show
+        if isinstance(value, Settings):
+            value = value.model_dump()
+        return methods.find(info.data["method"]).Settings.model_validate(value)
+
+    @field_validator("train", mode="before")
+    @classmethod
+    def _train_of_method(cls, value: Any, info: ValidationInfo) -> Any:
+        """Fill in the method's own learning rate; what trains nothing has neither steps nor rate."""
+        if isinstance(value, TrainSettings):
+            value = value.model_dump()
+        if not isinstance(value, Mapping) or not {"method", "settings"} <= info.data.keys():
+            return value  # their own errors are the ones to show
+        method = methods.find(info.data["method"])
+        if not method.trains:
+            return {"steps": 0, "batch_size": 1, "learning_rate": 0.0}
+        if value.get("learning_rate") is None:
+            return {**value, "learning_rate": method.learning_rate(info.data["settings"])}
+        return value
+
+    @property
+    def run_id(self) -> str:
+        """Twelve hex digits of the SHA-256 of the canonical spec."""
+        return digest(self)
+
+    @property
+    def comparable(self) -> dict[str, Any]:
+        """All but the method, its settings and its learning rate: equal for the runs of one comparison."""
+        return self.model_dump(mode="json", exclude={"method": True, "settings": True, "train": {"learning_rate"}})
+
+
+class SampleSpec(BaseModel):
+    """One question to a base model and some tuned runs of it, answered side by side with the same seed."""
+
+    model_config = Frozen
+    schema_version: Literal[1] = 1
+    model: str = Field(title="Model", min_length=1, max_length=300)
+    weights: str = Field("", max_length=300)
+    runs: tuple[str, ...] = Field((), title="Tuned runs", max_length=8)
+    prompt: str = Field(title="Prompt", min_length=1, max_length=4000)
+    temperature: float = knob(
+        0.0, "Temperature", ge=0, le=2,
+        low="0 always takes the likeliest token.", high="Above 1 answers wander.",
+    )  # fmt: skip
+    top_p: float = knob(
+        1.0, "Top-p", gt=0, le=1,
+        low="Keeps only the likeliest few.", high="1 keeps every token.",
+    )  # fmt: skip
+    max_new_tokens: int = knob(
+        60, "Length", ge=1, le=400, unit="tokens", low="Cuts answers short.", high="Takes longer."
+    )
+    seed: int = knob(0, "Seed", ge=0, le=2**31 - 1)
+
+    @field_validator("prompt")
+    @classmethod
+    def _says_something(cls, value: str) -> str:
+        if not value.strip():
+            raise ValueError("Type a prompt first.")
+        return value
+
+    @property
+    def sample_id(self) -> str:
+        return "s" + digest(self)
+
+
+def digest(spec: BaseModel) -> str:
+    canonical = json.dumps(spec.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One sentence about one field, named as in `--set` and the form: `settings.rank`, `train.steps`, `task`."""
+
+    field: str
+    sentence: str
+
+
+class SpecError(ValueError):
+    """A spec that cannot be run, as one sentence a field."""
+
+    def __init__(self, problems: Sequence[Problem]):
+        self.problems = tuple(problems)
+        super().__init__(" ".join(p.sentence for p in problems))
+
+
+def build(kind: type[BaseModel], data: Mapping[str, Any]) -> Any:
+    """A validated `RunSpec` or `SampleSpec`. Raises `SpecError` with one sentence for each wrong field."""
+    try:
+        return kind.model_validate(data)
+    except ValidationError as error:
+        found = [(_place(e), _sentence(kind, data, e)) for e in error.errors()]
+        raise SpecError([Problem(_printable(place), _printable(sentence)) for place, sentence in found]) from None
+
+
+def check(spec: RunSpec, arch: Arch) -> None:
+    """Raise `SpecError` where the settings do not fit this architecture."""
+    found = methods.find(spec.method).check(arch, spec.settings)
+    if problems := [Problem(f"settings.{field}", sentence) for field, sentence in found]:
+        raise SpecError(problems)
+
+
+def field_of(kind: type[BaseModel], data: Mapping[str, Any], place: str) -> Any:
+    """The pydantic field behind a place such as `settings.rank`, or None."""
+    head, _, rest = place.partition(".")
+    if head == "settings" and rest:
+        try:
+            return methods.find(str(data.get("method"))).Settings.model_fields.get(rest.split(".")[0])
+        except ValueError:
+            return None
+    if head == "train" and rest:
+        return TrainSettings.model_fields.get(rest.split(".")[0])
+    return kind.model_fields.get(head)
+
+
+def _printable(text: str) -> str:
+    """The text on one line: what was typed may hold line breaks, control characters, half a surrogate pair."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in text)
+
+
+def _place(error: Mapping[str, Any]) -> str:
+    return ".".join(str(part) for part in error["loc"] if not isinstance(part, int))
+
+
+def _sentence(kind: type[BaseModel], data: Mapping[str, Any], error: Mapping[str, Any]) -> str:
+    place, limits = _place(error), error.get("ctx", {})
+    field = field_of(kind, data, place)
+    name = (field.title if field is not None else None) or place.split(".")[-1] or "The spec"
+    match error["type"]:
+        case "greater_than_equal":
+            return f"{name} must be at least {limits['ge']:g}."
+        case "greater_than":
+            return f"{name} must be more than {limits['gt']:g}."
+        case "less_than_equal":
+            return f"{name} must be at most {limits['le']:g}."
+        case "less_than":
+            return f"{name} must be less than {limits['lt']:g}."
+        case "finite_number":
+            return f"{name} must be a number, not infinite or NaN."
+        case "int_parsing" | "int_type" | "int_from_float" | "int_parsing_size":
+            return f"{name} must be a whole number."
+        case "float_parsing" | "float_type":
+            return f"{name} must be a number."
+        case "bool_parsing" | "bool_type":
+            return f"{name} must be true or false."
+        case "literal_error":
+            values = (
+                ", ".join(map(str, get_args(field.annotation))) if field is not None else limits.get("expected", "")
+            )
+            return f"{name} must be one of {values}."
+        case "string_too_short" | "too_short":
+            return f"{name} must not be empty."
+        case "string_too_long":
+            return f"{name} is longer than {limits['max_length']:,} characters."
+        case "too_long":
+            return f"{name}: at most {limits['max_length']}."
+        case "missing":
+            return f"{name} is missing."
+        case "extra_forbidden":
+            fields = _siblings(kind, data, place)
+            return f"There is no setting “{place.split('.')[-1][:40]}” here; there are {', '.join(fields) or 'none'}."
+        case "value_error":
+            return str(limits["error"])
+    return f"{name}: {error['msg']}."
+
+
+def _siblings(kind: type[BaseModel], data: Mapping[str, Any], place: str) -> list[str]:
+    head, _, rest = place.partition(".")
+    if rest and head == "train":
+        return list(TrainSettings.model_fields)
+    if rest and head == "settings":
+        return list(methods.find(str(data["method"])).Settings.model_fields)
+    return list(kind.model_fields)

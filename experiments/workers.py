@@ -1,0 +1,135 @@
+"""Executors: the parent's side of the worker process, and one that works in this process. Free of torch until used.
+
+A hosted ZeroGPU Space and a cluster will be two more classes with the same three methods.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from experiments.jobs import Job
+from experiments.store import Store
+
+
+class WorkerDied(RuntimeError):
+    """The worker process ended in the middle of a job; the message says how."""
+
+
+class Inline:
+    """Carries jobs out in this process, in the calling thread: for the command line and tests."""
+
+    def __init__(self, store: Store, home: Path):
+        self.store, self.home = store, home
+        self._engine: Any = None
+
+    def run(self, job: Job) -> None:
+        if self._engine is None:
+            from experiments.engine.execution import Engine
+
+            self._engine = Engine(self.store, self.home)
+        self._engine.execute(job)
+
+    def warm(self, model: str) -> None:
+        """Nothing: what is loaded here is loaded when it is asked for."""
+
+    def close(self) -> None:
+        self._engine = None
+
+
+class WorkerProcess:
+    """One warm worker process, started on first use and again whenever it died. Its log is `worker.log` in the home folder."""
+
+    def __init__(self, home: Path):
+        self.home = home
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[str] | None = None
+        self._open: dict[int, threading.Event] = {}
+        self._deaths: dict[int, str] = {}
+        self._ids = itertools.count()
+        self._warm: str | None = None
+        self._closed = False
+
+    def run(self, job: Job) -> None:
+        """Hand a job over and wait for its end. Raises `WorkerDied`."""
+        number, ended = self._send({"kind": job.kind, "keys": [list(key) for key in job.keys]})
+        ended.wait()
+        if cause := self._deaths.pop(number, None):
+            raise WorkerDied(cause)
+
+    def warm(self, model: str) -> None:
+        """Load a model before anybody asks; returns at once."""
+        self._warm = model
+        self._send({"kind": "warm", "model": model})
+
+    @property
+    def pid(self) -> int | None:
+        process = self._process
+        return process.pid if process and process.poll() is None else None
+
+    def close(self) -> None:
+        """End the worker; what it was doing is lost from the last event on."""
+        self._closed = True
+        process = self._process
+        if process and process.poll() is None:
+            process.kill()
+            process.wait(10)
+
+    def _send(self, command: dict[str, Any]) -> tuple[int, threading.Event]:
+        number, ended = next(self._ids), threading.Event()
+        with self._lock:
+            if self._closed:
+                raise WorkerDied("The lab is shutting down.")
+            process = self._running()
+            self._open[number] = ended
+            try:
+                assert process.stdin is not None
+                process.stdin.write(json.dumps({**command, "id": number}) + "\n")
+                process.stdin.flush()
+            except OSError:  # it died just now: its watcher reports that for every open job
+                pass
+        return number, ended
+
+    def _running(self) -> subprocess.Popen[str]:
+        if self._process is None:
+            self.home.mkdir(parents=True, exist_ok=True)
+            environment = {**os.environ, "TOKENIZERS_PARALLELISM": "false", "PYTHONUNBUFFERED": "1"}
+            with (self.home / "worker.log").open("w") as log:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", "experiments.engine.worker", str(self.home)],
+                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, env=environment,
+                    cwd=Path(__file__).parents[1],
+                )  # fmt: skip
+            threading.Thread(target=self._watch, args=(self._process,), name="worker-watch", daemon=True).start()
+        return self._process
+
+    def _watch(self, process: subprocess.Popen[str]) -> None:
+        """Pass on what the worker finished; when it dies, fail its jobs and start the next one."""
+        assert process.stdout is not None
+        for line in process.stdout:
+            if ended := self._open.pop(json.loads(line)["done"], None):
+                ended.set()
+        cause = self._cause(process.wait())
+        with self._lock:
+            self._process = None
+            lost, self._open = self._open, {}
+        for number, ended in lost.items():
+            self._deaths[number] = cause
+            ended.set()
+        if self._warm and lost and not self._closed:
+            self.warm(self._warm)
+
+    def _cause(self, code: int) -> str:
+        if code == -signal.SIGKILL:
+            return "The worker process was killed, most often because memory ran out."
+        if code < 0:
+            return f"The worker process was ended by {signal.Signals(-code).name}."
+        lines = (self.home / "worker.log").read_text("utf8", errors="replace").strip().splitlines()
+        return f"The worker process ended: {lines[-1][:300] if lines else f'exit status {code}'}."
