@@ -1,0 +1,49 @@
+"""What a run leaves on disk, and how it comes back: a PEFT folder where PEFT made the adapter, else the trained tensors.
+
+Written under a temporary name and renamed. Safetensors only.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from peft import PeftModel
+from safetensors.torch import load_file, save_file
+
+from experiments.engine.models import Base, fresh
+
+TENSORS = "trained.safetensors"
+
+
+def save(model: Any, folder: Path) -> int:
+    """Save what was trained into `folder`; its size in bytes. Raises `OSError` where the disk is full."""
+    partial = folder.with_name(folder.name + ".part")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        if isinstance(model, PeftModel):
+            model.save_pretrained(str(partial))
+        else:
+            trained = {n: p.detach().contiguous() for n, p in model.named_parameters() if p.requires_grad}
+            save_file(trained, partial / TENSORS)
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.rename(folder)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    return sum(f.stat().st_size for f in folder.iterdir())
+
+
+def load(base: Base, folder: Path) -> Any:
+    """The tuned model: a fresh tree over the base with what `save` wrote. Raises `FileNotFoundError`."""
+    if not folder.is_dir():
+        raise FileNotFoundError(f"The adapter {folder.name} is not on this machine any more.")
+    model = fresh(base)
+    if (folder / TENSORS).exists():
+        parameters = dict(model.named_parameters())
+        for name, tensor in load_file(folder / TENSORS, device=str(base.device)).items():
+            parameters[name].data = tensor
+        return model
+    return PeftModel.from_pretrained(model, folder).eval()

@@ -1,0 +1,153 @@
+"""Looks at a model: loss on held-out rows, loss on general text, answers and the task's metrics.
+
+Everything is measured the same way for base and tuned, so that nothing trained gives exactly nothing changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+import torch
+
+from experiments import events
+from experiments.catalog import tasks
+from experiments.catalog.cache import lab_home, write_text
+from experiments.engine import data, generation
+from experiments.engine.loss import token_losses
+from experiments.engine.models import Base
+
+HELD_OUT_ROWS = 24  # along the way: enough to see the curve turn, a second or two on two cores
+GENERAL_TOKENS = 160
+EVAL_BATCH = 8
+VERSION = 1  # raised when any measure here changes, so that no stale one is reused
+
+
+@torch.no_grad()
+def mean_loss(model: Any, examples: Sequence[data.Example], pad_id: int, between: Callable[[], None]) -> float | None:
+    """Mean loss in nats over all learnt tokens of the examples; None where it is not a finite number."""
+    by_length = sorted(examples, key=lambda e: len(e.ids))
+    total, tokens = 0.0, 0
+    for i in range(0, len(by_length), EVAL_BATCH):
+        losses_N = token_losses(model, data.collate(by_length[i : i + EVAL_BATCH], pad_id, model.device))
+        total, tokens = total + float(losses_N.double().sum()), tokens + len(losses_N)
+        between()
+    mean = total / max(tokens, 1)
+    return mean if math.isfinite(mean) else None
+
+
+def held_out_loss(model: Any, base: Base, task: tasks.Task, between: Callable[[], None]) -> float | None:
+    """Loss on the first held-out rows of the task."""
+    rows = task.split(None).held_out[:HELD_OUT_ROWS]
+    examples = [data.encode(base.tokenizer, row, task.max_length) for row in rows]
+    return mean_loss(model, examples, base.tokenizer.pad_token_id, between)
+
+
+def general_loss(model: Any, base: Base, between: Callable[[], None]) -> float | None:
+    """Loss on text that has nothing to do with any task: what rises here was forgotten."""
+    examples = [data.encode_text(base.tokenizer, text, GENERAL_TOKENS) for text in tasks.general_text()]
+    return mean_loss(model, examples, base.tokenizer.pad_token_id, between)
+
+
+def look(model: Any, base: Base, task: tasks.Task, step: int, between: Callable[[], None]) -> events.Evaluated:
+    """A short look along the way."""
+    began = time.perf_counter()
+    loss = held_out_loss(model, base, task, between)
+    elapsed = time.perf_counter() - began
+    return events.Evaluated(subject="tuned", step=step, held_out_loss=loss, elapsed_s=round(elapsed, 3))
+
+
+def full_look(model: Any, base: Base, task: tasks.Task, step: int, between: Callable[[], None]) -> events.Evaluated:
+    """All measures of a tuned model, its facts held against the base's answers."""
+    began = time.perf_counter()
+    rows = task.split(None).held_out[: task.scored_rows]
+    said = generation.answers(model, base.tokenizer, [r.prompt for r in rows], task.max_new_tokens, between)
+    return events.Evaluated(
+        subject="tuned",
+        step=step,
+        held_out_loss=held_out_loss(model, base, task, between),
+        general_loss=general_loss(model, base, between),
+        metrics=task.score(rows, said, base_answers(base, task, between)),
+        elapsed_s=round(time.perf_counter() - began, 3),
+    )
+
+
+def base_look(base: Base, task: tasks.Task, between: Callable[[], None]) -> events.Evaluated:
+    """The base model's measures on a task; measured once and kept, since nothing changes them."""
+
+    def measure() -> dict[str, Any]:
+        began = time.perf_counter()
+        rows = task.split(None).held_out[: task.scored_rows]
+        said = base_answers(base, task, between)
+        return events.Evaluated(
+            subject="base",
+            step=0,
+            held_out_loss=held_out_loss(base.model, base, task, between),
+            general_loss=general_loss(base.model, base, between),
+            metrics=task.score(rows, said, said),
+            baselines=task.baselines(rows) or None,
+            elapsed_s=round(time.perf_counter() - began, 3),
+        ).model_dump(mode="json")
+
+    return events.Evaluated.model_validate(_kept(base, task, "look", measure))
+
+
+def base_answers(base: Base, task: tasks.Task, between: Callable[[], None]) -> list[str]:
+    """What the base model says to the scored rows."""
+    rows = task.split(None).held_out[: task.scored_rows]
+
+    def ask() -> list[str]:
+        return generation.answers(base.model, base.tokenizer, [r.prompt for r in rows], task.max_new_tokens, between)
+
+    return _kept(base, task, "answers", ask)
+
+
+def base_probes(base: Base, task: tasks.Task, between: Callable[[], None]) -> list[str]:
+    """What the base model says to the probe prompts."""
+
+    def ask() -> list[str]:
+        return generation.answers(base.model, base.tokenizer, task.probes, task.max_new_tokens, between)
+
+    return _kept(base, task, "probes", ask)
+
+
+def base_is_known(base: Base, task: tasks.Task) -> bool:
+    """Whether `base_look` would come at once."""
+    return _place(base, task, "look").exists()
+
+
+def _kept(base: Base, task: tasks.Task, what: str, make: Callable[[], Any]) -> Any:
+    """A JSON value from the lab's cache, made where it is not there."""
+    place = _place(base, task, what)
+    try:
+        return json.loads(place.read_text("utf8"))
+    except (OSError, ValueError):
+        value = make()
+        write_text(place, json.dumps(value))
+        return value
+
+
+def _place(base: Base, task: tasks.Task, what: str) -> Any:
+    name = hashlib.sha256(f"{VERSION}|{base.weights}|{base.device.type}|{_fingerprint(task)}".encode()).hexdigest()[:24]
+    return lab_home() / "cache" / "base" / f"{name}.{what}.json"
+
+
+@cache
+def _fingerprint(task: tasks.Task) -> str:
+    """Changes with the task's held-out rows, its limits, or the general text."""
+    rows = task.split(None).held_out[: max(task.scored_rows, HELD_OUT_ROWS)]
+    parts = [
+        task.key,
+        *task.probes,
+        task.max_new_tokens,
+        task.scored_rows,
+        task.max_length,
+        *map(repr, rows),
+        *tasks.general_text(),
+    ]
+    return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()

@@ -1,0 +1,154 @@
+"""Carries a job out: events from the loop into the store. The worker process and the inline executor are both made of this.
+
+A race advances its runs one event each in turn. Whatever a run raises becomes its own Failed event; the others go on.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+from experiments import estimates, events, methods
+from experiments.catalog import models, tasks
+from experiments.catalog.cache import ResourceError
+from experiments.engine import adapters, generation, training
+from experiments.engine.models import Base, Bases
+from experiments.jobs import Job
+from experiments.specs import RunSpec, SampleSpec
+from experiments.store import Key, Store
+
+log = logging.getLogger(__name__)
+KEEP_TUNED = 4
+
+
+class Engine:
+    """What stays warm between jobs: the base model, some tuned ones, and the store that events go to.
+
+    `serve` is called between two pieces of work: there the worker answers what cannot wait for a training to end.
+    """
+
+    def __init__(self, store: Store, home: Path, serve: Callable[[], None] = lambda: None):
+        self.store, self.home, self.serve = store, home, serve
+        self.bases = Bases()
+        self._tuned: OrderedDict[Path, Any] = OrderedDict()
+
+    def execute(self, job: Job) -> None:
+        """Carry out a job to its end; every attempt in it has an end then."""
+        if job.kind == "sample":
+            self._answer(job.keys[0])
+            return
+        runs = {key: self._events(key) for key in job.keys}
+        while runs:
+            for key in list(runs):
+                event = self._next(key, runs[key])
+                if event is not None:
+                    self.store.append(key, event)
+                if isinstance(event, events.Finished):
+                    estimates.learn(self.store, key)
+                if event is None or isinstance(event, events.END):
+                    runs.pop(key).close()
+
+    def warm(self, model: str) -> None:
+        """Load a model that is here already, and measure its speed once."""
+        entry = models.find(model, local=True)
+        if models.is_ready(entry):
+            weights = models.weights_of(entry)
+            base = self.bases.get(model, weights)
+            if self.store.recall(estimates.speed_key(weights, "lora")) is None:
+                self.store.remember(estimates.speed_key(weights, "lora"), training.seconds_per_token(base))
+
+    def _next(self, key: Key, run: Iterator[events.Event]) -> events.Event | None:
+        try:
+            return next(run, None)
+        except training.Unwanted:
+            return events.Cancelled(step=0)
+        except Exception as error:  # a run's failure is its own
+            log.exception("run %s failed", key.run_id)
+            return failure(error)
+
+    def _events(self, key: Key) -> Generator[events.Event, None, None]:
+        spec = RunSpec.model_validate_json(self.store.entry(*key).spec)  # type: ignore[union-attr]
+
+        def between() -> None:
+            self.serve()
+            if not self.store.is_wanted(key):
+                raise training.Unwanted
+
+        between()
+        base = self._base(spec.model, spec.weights, key)
+        tasks.find(spec.task).split(self._report(key))
+        yield from training.run(spec, base, self._folder(key), between)
+
+    def _folder(self, key: Key) -> Path:
+        return self.home / "adapters" / f"{key.run_id}-{key.attempt}"
+
+    def _answer(self, key: Key) -> None:
+        def between() -> None:
+            if not self.store.is_wanted(key):
+                raise training.Unwanted
+
+        try:
+            spec = SampleSpec.model_validate_json(self.store.entry(*key).spec)  # type: ignore[union-attr]
+            base = self._base(spec.model, spec.weights, key)
+            columns = [base.model, *(self._load(base, run_id) for run_id in spec.runs)]
+            elapsed_s = 0.0
+            for event in generation.sample(columns, base.tokenizer, spec, between):
+                self.store.append(key, event)
+                elapsed_s = max(elapsed_s, event.elapsed_s)
+            self.store.append(key, events.Finished(elapsed_s=elapsed_s))
+        except training.Unwanted:
+            self.store.append(key, events.Cancelled(step=0))
+        except Exception as error:
+            log.exception("answer %s failed", key.run_id)
+            self.store.append(key, failure(error))
+
+    def _base(self, model: str, weights: str, key: Key) -> Base:
+        return self.bases.get(model, weights, self._report(key))
+
+    def _report(self, key: Key) -> Callable[[str, int, int | None], None]:
+        """Progress events, a whole percent apart at least, so that a fetch does not flood the store."""
+        last: tuple[str, int] = ("", -1)
+
+        def report(stage: str, done: int, total: int | None) -> None:
+            nonlocal last
+            mark = (stage, 100 * done // total if total else done // 2_000_000)
+            if mark != last:
+                last = mark
+                self.store.append(
+                    key, events.Progress(stage=stage, done=done, total=total, unit="bytes" if done else "")
+                )
+
+        return report
+
+    def _load(self, base: Base, run_id: str) -> Any:
+        """The tuned model of a finished run, kept loaded for a while."""
+        entry = self.store.entry(run_id)
+        if entry is None or entry.last != "finished":
+            raise ValueError(f"Run {run_id[:20]} has no finished result to ask.")
+        spec = RunSpec.model_validate_json(entry.spec)
+        if spec.weights != base.weights:
+            raise ValueError(f"Run {run_id} was trained on other weights ({spec.weights}).")
+        if spec.train.steps == 0 and not methods.find(spec.method).trains:
+            return base.model
+        folder = self._folder(entry.key)
+        if folder not in self._tuned:
+            while len(self._tuned) >= KEEP_TUNED:
+                self._tuned.popitem(last=False)
+            self._tuned[folder] = adapters.load(base, folder)
+        self._tuned.move_to_end(folder)
+        return self._tuned[folder]
+
+
+def failure(error: Exception) -> events.Failed:
+    """An exception as one sentence why and one what to try."""
+    text = str(error).strip().split("\n")[0][:400] or type(error).__name__
+    if isinstance(error, MemoryError) or "allocate memory" in text or "out of memory" in text:
+        return events.Failed(cause="There was not enough memory.", advice="Try a smaller batch or a lighter method.")
+    if isinstance(error, OSError) and error.errno == 28:
+        return events.Failed(cause="The disk is full.", advice="Free some space and start again.")
+    if isinstance(error, ResourceError | ValueError | FileNotFoundError):
+        return events.Failed(cause=text)
+    return events.Failed(cause=f"{type(error).__name__}: {text}", advice="The worker's log has the details.")

@@ -1,0 +1,62 @@
+"""The worker process: takes jobs as JSON lines, keeps the base model warm, writes events into the store, dies alone.
+
+`python -m experiments.engine.worker HOME`. Side-by-side answers are taken between two steps of a training. When standard
+input closes, the lab is gone and so is the worker, at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import logging
+import os
+import queue
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+TURN = {"sample": 0, "warm": 1, "train": 2}
+
+
+def main(home: Path) -> None:
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # whatever a library prints goes to the log, not between our lines
+    with contextlib.suppress(OSError):
+        os.nice(5)  # the page comes first
+    commands: queue.PriorityQueue[tuple[int, int, dict[str, Any]]] = queue.PriorityQueue()
+    threading.Thread(target=_listen, args=(commands,), daemon=True).start()
+
+    from experiments.engine.execution import Engine  # torch: some seconds
+    from experiments.jobs import Job
+    from experiments.store import Key, Store
+
+    def handle(command: dict[str, Any]) -> None:
+        if command["kind"] == "warm":
+            with contextlib.suppress(Exception):
+                engine.warm(command["model"])
+        else:
+            engine.execute(Job(command["kind"], tuple(Key(*key) for key in command["keys"])))
+        answers.write(json.dumps({"done": command["id"]}) + "\n")
+
+    def serve() -> None:
+        while commands.queue and commands.queue[0][0] == TURN["sample"]:
+            handle(commands.get()[2])
+
+    engine = Engine(Store(home / "lab.sqlite"), home, serve)
+    while True:
+        handle(commands.get()[2])
+
+
+def _listen(commands: queue.PriorityQueue[tuple[int, int, dict[str, Any]]]) -> None:
+    count = itertools.count()
+    for line in sys.stdin:
+        command = json.loads(line)
+        commands.put((TURN[command["kind"]], next(count), command))
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    main(Path(sys.argv[1]))

@@ -1,0 +1,195 @@
+"""`python -m experiments`, as a person and a script use it: one JSON object, one sentence for what is wrong, stored runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from experiments import methods
+from experiments.catalog.tasks import TASKS
+
+ROOT = Path(__file__).parents[2]
+KEYS = {"run_id", "status", "spec", "trainable", "total", "curve", "metrics", "elapsed_s", "peak_mb", "adapter_path"}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory) -> Path:
+    """One lab for the module: later commands find what earlier ones stored."""
+    return tmp_path_factory.mktemp("lab")
+
+
+Call = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="module")
+def lab(home, tiny) -> Call:
+    """Runs a command on that lab; the tiny model is known by its name there."""
+
+    def call(*command: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "LAB_HOME": str(home), "LAB_MODELS": f"tiny={tiny}", "COLUMNS": "80"}
+        return subprocess.run(
+            [sys.executable, "-m", "experiments", *command],
+            cwd=ROOT, env=environment, capture_output=True, text=True, timeout=280,
+        )  # fmt: skip
+
+    return call
+
+
+def answered(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    """The one JSON object on standard output of a command that worked."""
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    return json.loads(done.stdout)
+
+
+RUN = ["run", "--model", "tiny", "--task", "pirate", "--method", "lora", "--set", "rank=4", "--set", "alpha=8",
+       "--steps", "2", "--batch-size", "2", "--lr", "1e-2", "--seed", "3", "--json"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def first(lab) -> dict[str, Any]:
+    """The result of RUN, trained once for the module."""
+    return answered(lab(*RUN))
+
+
+def test_what_there_is_to_choose_from(lab):
+    listed = answered(lab("models", "--json"))["models"]
+    assert [m["key"] for m in listed] == ["smollm2-135m", "tiny"] and listed[1]["ready"] is True
+    assert [t["key"] for t in answered(lab("tasks", "--json"))["tasks"]] == [t.key for t in TASKS]
+    described = answered(lab("methods", "--json"))["methods"]
+    assert [m["key"] for m in described] == [m.key for m in methods.METHODS]
+    rank = next(m for m in described if m["key"] == "lora")["settings"]["rank"]
+    assert rank["default"] == 8 and rank["minimum"] == 1 and rank["low"] and rank["high"]
+    for name in ("models", "tasks", "methods"):
+        plain = lab(name)
+        assert plain.returncode == 0 and len(plain.stdout.splitlines()) >= 2 and not plain.stdout.startswith("{")
+
+
+def test_run_prints_one_object_with_the_keys_that_scripts_use(first):
+    assert first.keys() >= KEYS and first["status"] == "finished"
+    assert [c["step"] for c in first["curve"]] == [1, 2] and all(c["loss"] > 0 for c in first["curve"])
+    assert first["metrics"].keys() >= {"base", "tuned"}
+    assert first["metrics"]["base"].keys() >= {"style", "facts"} and first["metrics"]["tuned"].keys() >= {
+        "style",
+        "facts",
+    }
+    spec = first["spec"]
+    assert (spec["model"], spec["task"], spec["method"], spec["seed"]) == ("tiny", "pirate", "lora", 3)
+    assert (spec["settings"]["rank"], spec["settings"]["alpha"]) == (4, 8.0)
+    assert spec["train"] == {"steps": 2, "batch_size": 2, "learning_rate": 0.01}
+    assert first["total"] == 3_219_776 and 0 < first["trainable"] < first["total"]
+    assert first["elapsed_s"] > 0 and first["peak_mb"] > 50
+    assert (Path(first["adapter_path"]) / "adapter_model.safetensors").is_file()
+
+
+def test_the_second_time_it_is_served_from_the_store(lab, first):
+    assert answered(lab(*RUN)) == first
+
+
+def test_again_trains_again_to_the_same_losses(lab, first):
+    again = answered(lab(*RUN, "--again"))
+    assert again["run_id"] == first["run_id"] and again["attempt"] == first["attempt"] + 1
+    assert again["curve"] == first["curve"] and again["metrics"] == first["metrics"]
+    assert again["adapter_path"] != first["adapter_path"] and Path(first["adapter_path"]).is_dir()
+    listed = answered(lab("runs", "--json"))["runs"]
+    assert [r["attempt"] for r in listed if r["run_id"] == first["run_id"]] == [2, 1]
+
+
+def test_race_of_spec_files(lab, first, tmp_path, tiny):
+    """One file with a spec, one with a list; the first is stored already, the others are raced."""
+    (tmp_path / "one.json").write_text(json.dumps(first["spec"]))
+    common = {"model": str(tiny), "task": "pirate", "train": {"steps": 1, "batch_size": 1}}  # a folder is a model, too
+    (tmp_path / "more.json").write_text(json.dumps([{**common, "method": "prompt"}, {**common, "method": "zero-shot"}]))
+    raced = answered(lab("race", "--spec", str(tmp_path / "one.json"), "--spec", str(tmp_path / "more.json"), "--json"))
+    assert [r["spec"]["method"] for r in raced["runs"]] == ["lora", "prompt", "zero-shot"]
+    assert {r["status"] for r in raced["runs"]} == {"finished"}
+    assert raced["runs"][0]["run_id"] == first["run_id"]
+    assert raced["runs"][1]["spec"]["model"] == str(tiny) and raced["runs"][1]["curve"][0]["loss"] > 0
+    assert raced["runs"][2]["adapter_path"] is None and raced["runs"][2]["forgetting"] == 0.0
+
+
+def test_generate_puts_base_and_runs_side_by_side(lab, first):
+    prompt = 'Ahoy, <b>"you"</b>?'
+    done = lab("generate", "--run", first["run_id"], "--prompt", prompt, "--max-new-tokens", "6", "--json")
+    answer = answered(done)
+    assert answer["prompt"] == prompt and list(answer["runs"]) == [first["run_id"]]
+    assert answer["base"].strip() and answer["runs"][first["run_id"]].strip()
+
+
+def test_runs_are_listed_newest_first(lab, first):
+    listed = answered(lab("runs", "--json"))["runs"]
+    assert listed[-1]["run_id"] == first["run_id"] and listed[-1]["status"] == "finished"
+    assert [r["created_s"] for r in listed] == sorted((r["created_s"] for r in listed), reverse=True)
+    assert len(answered(lab("runs", "--limit", "1", "--json"))["runs"]) == 1
+
+
+def changed(**changes: str) -> list[str]:
+    command = [part for part in RUN if part != "--json"]
+    for name, value in changes.items():
+        command[command.index(f"--{name.replace('_', '-')}") + 1] = value
+    return command
+
+
+WRONG = {
+    "rank": (changed(set="rank=0"), "settings.rank: Rank must be at least 1."),
+    "rate": (changed(lr="nan"), "train.learning_rate: Learning rate must be a number, not infinite or NaN."),
+    "word for a rate": (changed(lr="fast"), "train.learning_rate: Learning rate must be a number."),
+    "steps": (changed(steps="-1"), "train.steps: Steps must be at least 0."),
+    "seed": (changed(seed="x"), "seed: Seed must be a whole number."),
+    "model": (changed(model="smollm"), "model: There is no model “smollm”; there is smollm2-135m, tiny. Did you mean"),
+    "folder": (changed(model="./no/such/folder"), "model: There is no folder "),
+    "task": (changed(task="pirat"), "Did you mean “pirate”?"),
+    "method": (changed(method="lorra"), "Did you mean “lora”?"),
+    "setting": (changed(set="rnak=8"), "settings.rnak: There is no setting “rnak” here; there are rank, alpha,"),
+    "not a pair": (changed(set="rank"), "settings: “rank” is not of the form name=value."),
+    "targets": (changed(set="targets=c_attn"), "settings.targets: This model has no module “c_attn”; it has "),
+    "layers": (changed(set="layers=last 3"), "settings.layers: This model has 2 layers; “last 3” asks for 3."),
+    "resource": (["fetch", "smollm2"], "There is no "),
+    "spec file": (["race", "--spec", "no-such.json"], "no-such.json is not a readable JSON file"),
+    "prompt": (["generate", "--model", "tiny", "--prompt", " "], "prompt: Type a prompt first."),
+    "temperature": (
+        ["generate", "--model", "tiny", "--prompt", "a", "--temperature", "9"],
+        "Temperature must be at most 2.",
+    ),
+    "run": (["generate", "--run", "nope", "--prompt", "a"], "run: There is no run “nope” in this store."),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_value_is_one_sentence_and_status_2(name, lab, first):
+    """Also nothing half-made: the store holds what it held."""
+    command, sentence = WRONG[name]
+    before = lab("runs", "--json").stdout if name in ("rank", "targets", "method") else None
+    done = lab(*command)
+    assert done.returncode == 2 and done.stdout == ""
+    assert sentence in done.stderr and "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    if before is not None:
+        assert lab("runs", "--json").stdout == before
+
+
+def test_with_json_what_is_wrong_is_an_object_too(lab):
+    done = lab(*changed(set="rank=0", steps="-1"), "--json")
+    assert done.returncode == 2
+    told = json.loads(done.stdout)
+    assert told["status"] == "invalid" and [p["field"] for p in told["problems"]] == ["settings.rank", "train.steps"]
+
+
+def test_a_run_that_fails_is_status_1_with_its_cause(lab, tiny, tmp_path, home):
+    """The traceback goes to a file, in case somebody wants it."""
+    folder = tmp_path / "mute"
+    shutil.copytree(tiny, folder, ignore=shutil.ignore_patterns("tokenizer*"))
+    done = lab("run", "--model", str(folder), "--method", "zero-shot", "--json")
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    told = json.loads(done.stdout)
+    assert told["status"] == "failed" and told["curve"] == [] and told["adapter_path"] is None
+    assert told["cause"] == "mute holds no tokenizer that can be read; put its tokenizer.json there."
+    assert "Traceback" in (home / "command-line.log").read_text("utf8")

@@ -1,0 +1,246 @@
+"""The contract of a method, held by every one of them: a new method is tested by being in METHODS.
+
+Shapes: B rows, T tokens, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from peft import PeftModel
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM
+
+from experiments import methods
+from experiments.accounting import folder_arch
+from experiments.engine import adapters, data, models, training
+from experiments.engine.randomness import RandomState
+from experiments.specs import check
+from tests.engine.conftest import run_spec
+from tests.models import tiny_llama
+
+FITTED = {"partial": {"last_layers": 1}}  # where the defaults want more layers than two
+VARIANTS = [(m.key, FITTED.get(m.key, {})) for m in methods.METHODS] + [
+    ("lora", {"layers": "last 1"}),
+    ("lora", {"targets": "all-linear", "rank": 3, "alpha": 6}),
+    ("lora", {"targets": "q_proj,v_proj"}),
+    ("lora", {"dropout": 0.4}),
+    ("prompt", {"init": "random"}),
+    ("prompt", {"init": "vocabulary", "virtual_tokens": 3}),
+    ("prefix", {"projection": True}),
+    ("prefix", {"init": "random"}),
+    ("prefix", {"init": "vocabulary", "virtual_tokens": 3}),
+    ("partial", {"last_layers": 2}),
+]
+TRAINED = [(m, s) for m, s in VARIANTS if methods.find(m).trains]
+TRAINED_NAMES = {
+    "lora": lambda name: ".lora_A." in name or ".lora_B." in name,
+    "prompt": lambda name: name.startswith("prompt_encoder."),
+    "prefix": lambda name: name.startswith("prompt_encoder."),
+    "full": lambda name: True,
+    "partial": lambda name: ".layers.1." in name,
+    "zero-shot": lambda name: False,
+}
+"""What each method says it trains, by its name in the module tree; a new method has to say so, too."""
+
+
+def named(pairs: list) -> dict[str, Any]:
+    return {"argvalues": pairs, "ids": ["-".join([m, *(f"{k}={str(v)[:12]}" for k, v in s.items())]) for m, s in pairs]}
+
+
+all_variants = pytest.mark.parametrize("method, settings", **named(VARIANTS))
+trained_variants = pytest.mark.parametrize("method, settings", **named(TRAINED))
+peft_variants = pytest.mark.parametrize(
+    "method, settings", **named([(m, s) for m, s in TRAINED if m not in ("full", "partial")])
+)
+
+
+def begin(base, method, settings, seed=0, rate=None) -> training.Trial:
+    """A trial at ten times the default rate: random weights want more than trained ones."""
+    found = methods.find(method)
+    rate = 10 * found.learning_rate(found.Settings(**settings)) if rate is None else rate
+    with RandomState(seed):
+        return training.begin(run_spec(method, rate=rate, seed=seed, **settings), base)
+
+
+def rows(base, first: int = 0, count: int = 2) -> list[data.Example]:
+    from tests.engine.conftest import FEW
+
+    return [data.encode(base.tokenizer, row, FEW.max_length) for row in FEW.split(None).train[first : first + count]]
+
+
+def advance(trial, base, steps: int, seed=0) -> list[float]:
+    """Losses of steps on the same rows."""
+    found, state = [], RandomState(seed)
+    for _ in range(steps):
+        with state:
+            found.append(trial.backward(rows(base))[0])
+            trial.update()
+    return found
+
+
+@torch.no_grad()
+def logits(model, base) -> torch.Tensor:
+    """Of two padded rows, shape (B, T, V), the model at rest; soft tokens before the text left out."""
+    model.eval()
+    batch = data.collate(rows(base, 4, 2), base.tokenizer.pad_token_id, base.device)
+    out_BTV = model(input_ids=batch.ids_BT, attention_mask=batch.mask_BT).logits[:, -batch.ids_BT.shape[1] :]
+    return out_BTV * batch.mask_BT[..., None]
+
+
+def snapshot(model) -> dict[str, torch.Tensor]:
+    return {name: p.detach().clone() for name, p in model.named_parameters()}
+
+
+@trained_variants
+def test_only_what_it_names_trains(method, settings, base, weights):
+    trial = begin(base, method, settings)
+    before = snapshot(trial.model)
+    advance(trial, base, 3)
+    changed = {name for name, p in trial.model.named_parameters() if not torch.equal(p, before[name])}
+    promised = {
+        name
+        for name in before
+        if TRAINED_NAMES[method](name) or (settings.get("last_layers") == 2 and ".layers." in name)
+    }
+    assert promised and changed == promised
+    assert sum(p.numel() for p in trial.parameters) == sum(before[name].numel() for name in promised)
+    assert weights()
+
+
+def test_zero_shot_is_the_base(base):
+    trial = begin(base, "zero-shot", {})
+    assert trial.parameters == [] and trial.optimizer is None
+    assert torch.equal(logits(trial.model, base), logits(base.model, base))
+
+
+@all_variants
+def test_step_0_equals_the_base_where_it_says_so(method, settings, base):
+    found = methods.find(method)
+    promised = found.starts_at_base(found.Settings(**settings))
+    assert torch.equal(logits(begin(base, method, settings).model, base), logits(base.model, base)) == promised
+
+
+@trained_variants
+def test_the_loss_falls(method, settings, base):
+    curve = advance(begin(base, method, settings), base, 12)
+    assert curve[-1] < curve[0] - 0.1, curve
+
+
+@pytest.mark.parametrize(("method", "settings"), [("full", {}), ("lora", {}), ("prefix", {})])
+def test_a_rate_of_zero_changes_nothing(method, settings, base):
+    """No weight decay either."""
+    trial = begin(base, method, settings, rate=0.0)
+    before = logits(trial.model, base)
+    advance(trial, base, 2)
+    assert torch.equal(logits(trial.model, base), before)
+
+
+@trained_variants
+def test_same_seed_same_losses(method, settings, base):
+    first, second = (advance(begin(base, method, settings), base, 4) for _ in range(2))
+    assert first == second and None not in first
+
+
+@pytest.mark.parametrize(("method", "settings"), [("lora", {"dropout": 0.4}), ("prompt", {"init": "vocabulary"})])
+def test_another_seed_gives_other_losses(method, settings, base):
+    assert advance(begin(base, method, settings), base, 2) != advance(begin(base, method, settings, 1), base, 2, 1)
+
+
+@trained_variants
+def test_saved_and_loaded_it_gives_the_same_logits(method, settings, base, weights, tmp_path):
+    trial = begin(base, method, settings)
+    advance(trial, base, 3)
+    size = adapters.save(trial.model, tmp_path / "adapter")
+    assert size == sum(f.stat().st_size for f in (tmp_path / "adapter").iterdir())
+    assert [p.name for p in tmp_path.iterdir()] == ["adapter"] and not list(tmp_path.glob("**/*.bin"))
+    loaded = adapters.load(base, tmp_path / "adapter")
+    expected = logits(trial.model, base)
+    torch.testing.assert_close(logits(loaded, base), expected, rtol=0, atol=1e-5)
+    assert not torch.allclose(logits(base.model, base), expected, atol=1e-3)  # there was something to save
+    assert not loaded.training and weights()
+
+
+@peft_variants
+def test_plain_peft_loads_the_adapter(method, settings, base, tiny, tmp_path):
+    trial = begin(base, method, settings)
+    advance(trial, base, 3)
+    adapters.save(trial.model, tmp_path / "adapter")
+    plain = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(tiny), tmp_path / "adapter").eval()
+    torch.testing.assert_close(logits(plain, base), logits(trial.model, base), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(("method", "settings"), [("full", {}), ("partial", {"last_layers": 1})])
+def test_plain_transformers_takes_the_saved_tensors(method, settings, base, tiny, tmp_path):
+    trial = begin(base, method, settings)
+    advance(trial, base, 3)
+    adapters.save(trial.model, tmp_path / "adapter")
+    plain = AutoModelForCausalLM.from_pretrained(tiny)
+    left = plain.load_state_dict(load_file(tmp_path / "adapter" / adapters.TENSORS), strict=False)
+    plain.tie_weights()
+    assert not left.unexpected_keys
+    torch.testing.assert_close(logits(plain.eval(), base), logits(trial.model, base), rtol=0, atol=1e-5)
+
+
+def test_an_adapter_that_is_gone_is_named(base, tmp_path):
+    with pytest.raises(FileNotFoundError, match="The adapter gone is not on this machine any more."):
+        adapters.load(base, tmp_path / "gone")
+
+
+# ---- count() on other architectures
+
+GPT2 = [(m, s) for m, s in VARIANTS if "q_proj" not in s.get("targets", "")] + [
+    ("lora", {"targets": "c_attn"}),
+    ("lora", {"targets": "c_attn,c_proj,c_fc", "rank": 2, "layers": "last 1"}),
+]
+
+
+def assert_counted(folder, base, method, settings) -> None:
+    """The closed form, the spec's own check, the trainable parameters and PEFT's own count agree; a step can be taken."""
+    arch, spec = folder_arch(folder), run_spec(method, **settings)
+    check(spec, arch)
+    trial = begin(base, method, settings)
+    counted = methods.find(method).count(arch, spec.settings)
+    assert counted == sum(p.numel() for p in trial.model.parameters() if p.requires_grad)
+    assert counted == sum(p.numel() for p in trial.parameters)
+    assert arch.total == base.total
+    if isinstance(trial.model, PeftModel):
+        assert counted == trial.model.get_nb_trainable_parameters()[0]
+    else:
+        assert method in ("full", "partial", "zero-shot")
+    if trial.parameters:
+        assert None not in trial.backward(rows(base))
+        trial.update()
+
+
+@all_variants
+def test_counted_on_llama(method, settings, tiny, base):
+    assert_counted(tiny, base, method, settings)
+
+
+@pytest.fixture(scope="module")
+def gpt2_base(gpt2):
+    return models.load(gpt2, "gpt2", "local:gpt2")
+
+
+@pytest.mark.parametrize("method, settings", **named(GPT2))
+def test_counted_on_gpt2(method, settings, gpt2, gpt2_base):
+    assert_counted(gpt2, gpt2_base, method, settings)
+
+
+@pytest.fixture(scope="module")
+def biased(tmp_path_factory, smollm2):
+    """Three layers, biases, another width."""
+    return tiny_llama(tmp_path_factory.mktemp("models") / "biased", smollm2, width=32, layers=3, bias=True)
+
+
+@pytest.fixture(scope="module")
+def biased_base(biased):
+    return models.load(biased, "biased", "local:biased")
+
+
+@all_variants
+def test_counted_with_biases(method, settings, biased, biased_base):
+    assert_counted(biased, biased_base, method, settings)

@@ -1,0 +1,376 @@
+"""The loop: the losses of TRL's trainer, the same alone as raced, nothing forgotten where nothing was trained, clean ends."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from experiments import analysis, events, methods
+from experiments.catalog import tasks
+from experiments.engine import adapters, data, evaluation, generation, memory, models, training
+from experiments.engine.models import fresh
+from experiments.engine.randomness import RandomState
+from experiments.specs import RunSpec
+from experiments.store import Row
+from tests.engine.conftest import FEW, losses, run_spec
+
+TIMES = {"train_s", "elapsed_s", "peak_mb", "resting_mb", "adapter_path"}
+
+
+def nothing() -> None:
+    """Between two pieces of work: go on."""
+
+
+def run(spec: RunSpec, base, folder: Path, between=nothing) -> list[events.Event]:
+    return list(training.run(spec, base, folder, between))
+
+
+def timeless(happened: list[events.Event]) -> list[dict[str, Any]]:
+    """Everything but what a clock or a memory gauge said."""
+    return [e.model_dump(exclude=TIMES) for e in happened]
+
+
+def record(spec: RunSpec, happened: list[events.Event]) -> analysis.Record:
+    return analysis.fold(analysis.Record(spec, spec.run_id), (Row(i, 0.0, e) for i, e in enumerate(happened)))
+
+
+# ---- against TRL
+
+
+def for_trl(row: tasks.Row, chat: bool) -> dict[str, Any]:
+    if not chat:
+        return {"prompt": row.prompt + "\n", "completion": row.completion}
+    turns = {"prompt": ("user", row.prompt), "completion": ("assistant", row.completion)}
+    return {part: [{"role": role, "content": text}] for part, (role, text) in turns.items()}
+
+
+def trl_losses(model, base, spec: RunSpec, folder: Path) -> list[float]:
+    """Per-step losses of TRL's SFTTrainer on the same rows in the same order, from its own compute_loss."""
+    from datasets import Dataset
+    from trl import SFTConfig, SFTTrainer
+
+    train = FEW.split(None).train
+    ordered = [
+        train[i] for step in data.order(len(train), spec.train.batch_size, spec.train.steps, spec.seed) for i in step
+    ]
+    dataset = Dataset.from_list([for_trl(row, base.tokenizer.chat_template is not None) for row in ordered])
+    found: list[float] = []
+
+    class Listening(SFTTrainer):
+        def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
+            loss = super().compute_loss(*args, **kwargs)
+            found.append(float((loss[0] if isinstance(loss, tuple) else loss).detach()))
+            return loss
+
+    config = SFTConfig(
+        output_dir=str(folder), max_steps=spec.train.steps, per_device_train_batch_size=spec.train.batch_size,
+        learning_rate=spec.train.learning_rate, lr_scheduler_type="constant", weight_decay=0.0, max_grad_norm=1.0,
+        optim="adamw_torch", completion_only_loss=True, max_length=None, train_sampling_strategy="sequential", bf16=False,
+        gradient_checkpointing=False, use_cpu=True, report_to="none", save_strategy="no", disable_tqdm=True, seed=spec.seed,
+    )  # fmt: skip
+    Listening(model=model, args=config, train_dataset=dataset, processing_class=base.tokenizer).train()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("method", "rate", "settings"),
+    [("lora", 1e-2, {"targets": "all-linear"}), ("lora", 1e-2, {"targets": "q_proj,v_proj"}), ("full", 1e-3, {})],
+    ids=["lora-all-linear", "lora-q-v", "full"],
+)
+def test_losses_equal_trls(method, rate, settings, base, tmp_path):
+    spec = run_spec(method, steps=8, rate=rate, **settings)
+    ours = losses(run(spec, base, tmp_path / "adapter"))
+    with RandomState(spec.seed):  # the same start
+        theirs = methods.find(method).attach(fresh(base), spec.settings, base.tokenizer)
+    if method == "full":
+        theirs.load_state_dict({name: tensor.clone() for name, tensor in theirs.state_dict().items()}, assign=True)
+        theirs.tie_weights()
+        theirs.requires_grad_(True)
+    reference = trl_losses(theirs, base, spec, tmp_path / "trl")
+    assert len(ours) == len(reference) == 8
+    assert ours == pytest.approx(reference, abs=1e-4)
+    assert max(ours) - min(ours) > 0.05  # it did train
+
+
+def test_losses_equal_trls_without_a_chat_template(base, tmp_path):
+    """A base model: prompt, newline, completion, end of text."""
+    tokenizer = copy.deepcopy(base.tokenizer)
+    tokenizer.chat_template = None
+    plain, spec = replace(base, tokenizer=tokenizer), run_spec("lora", steps=3, rate=1e-2)
+    with RandomState(spec.seed):
+        theirs = methods.find("lora").attach(fresh(plain), spec.settings, tokenizer)
+    reference = trl_losses(theirs, plain, spec, tmp_path / "trl")
+    assert losses(run(spec, plain, tmp_path / "adapter")) == pytest.approx(reference, abs=1e-4)
+
+
+# ---- the same again
+
+
+def test_raced_is_alone_bit_for_bit(base, weights, tmp_path):
+    evaluation.base_look(base, FEW, nothing)  # so that all find it known
+    specs = [
+        run_spec("lora", steps=5, rate=1e-2, dropout=0.5), run_spec("prompt", steps=5, init="random"),
+        run_spec("full", steps=5, rate=1e-3),
+    ]  # fmt: skip
+    alone = [run(spec, base, tmp_path / "alone" / str(i)) for i, spec in enumerate(specs)]
+    raced: list[list[events.Event]] = [[], [], []]
+    racing = [training.run(spec, base, tmp_path / "raced" / str(i)) for i, spec in enumerate(specs)]
+    for turn in itertools.zip_longest(*racing):
+        for happened, event in zip(raced, turn, strict=True):
+            happened += [event] if event else []
+    for a, b, i in zip(alone, raced, range(3), strict=True):
+        assert timeless(a) == timeless(b) and len(losses(a)) == 5
+        for file in (tmp_path / "alone" / str(i)).iterdir():
+            assert file.read_bytes() == (tmp_path / "raced" / str(i) / file.name).read_bytes()
+    assert weights()
+
+
+def test_one_after_the_other_on_one_base_is_the_same(base, weights, tmp_path):
+    spec = run_spec("lora", steps=4, rate=1e-2, dropout=0.3)
+    evaluation.base_look(base, FEW, nothing)
+    torch.manual_seed(123)
+    first = run(spec, base, tmp_path / "a")
+    run(run_spec("full", steps=2, rate=1.0), base, tmp_path / "b")
+    torch.rand(7)  # what others draw does not matter
+    assert timeless(run(spec, base, tmp_path / "a")) == timeless(first)
+    assert timeless(run(run_spec("lora", steps=4, rate=1e-2, dropout=0.3, seed=1), base, tmp_path / "c")) != timeless(
+        first
+    )
+    assert weights()
+
+
+def test_a_run_draws_nothing_from_the_outside(base, tmp_path):
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    run(run_spec("lora", steps=2, dropout=0.5), base, tmp_path / "a")
+    assert torch.equal(torch.rand(3), expected)
+
+
+@given(st.integers(1, 30), st.integers(1, 12), st.integers(0, 20), st.integers(0, 99))
+def test_the_order_of_rows_is_shuffled_passes(rows, batch_size, steps, seed):
+    order = list(data.order(rows, batch_size, steps, seed))
+    assert [len(batch) for batch in order] == [batch_size] * steps
+    flat = list(itertools.chain(*order))
+    for start in range(0, len(flat) - rows + 1, rows):
+        assert sorted(flat[start : start + rows]) == list(range(rows))
+    assert order == list(data.order(rows, batch_size, steps, seed))
+    assert order == list(data.order(rows, batch_size, steps + 5, seed))[:steps]
+
+
+# ---- what happens, in order
+
+
+def test_events_come_in_order(base, tmp_path):
+    spec = run_spec("lora", steps=8)
+    happened = run(spec, base, tmp_path / "adapter")
+    steps = [["stepped"] for _ in range(8)]
+    look = ["evaluated"]
+    expected = [
+        ["started"], steps[0], ["sampled"], look, steps[1], look, steps[2], steps[3], ["sampled"], look, steps[4], steps[5],
+        look, steps[6], steps[7], ["sampled"], look, ["evaluated", "sampled"], ["finished"],
+    ]  # fmt: skip
+    assert [e.kind for e in happened] == list(itertools.chain(*expected))
+    assert [e.step for e in happened if e.kind == "sampled"] == [0, 4, 8, 0]
+    assert [(e.subject, e.step) for e in happened if e.kind == "evaluated"] == [
+        ("tuned", 0), ("tuned", 2), ("tuned", 4), ("tuned", 6), ("tuned", 8), ("base", 0),
+    ]  # fmt: skip
+    again = run(spec, base, tmp_path / "adapter")  # now the base is known: it is told at once
+    assert [e.kind for e in again[:4]] == ["started", "evaluated", "sampled", "stepped"]
+    assert again[1].subject == again[2].subject == "base" and again[1] == happened[-3]
+
+
+def test_what_is_measured(base, tmp_path):
+    spec = run_spec("lora", steps=4, rate=1e-2)
+    happened = run(spec, base, tmp_path / "adapters" / "x-1")
+    whole = record(spec, happened)
+    assert whole.started.trainable == methods.find("lora").count(_arch(base), spec.settings)
+    assert whole.started.total == base.model.num_parameters() and whole.started.rows == 12
+    assert {"torch", "transformers", "peft"} <= whole.started.versions.keys()
+    assert whole.held_out[0].held_out_loss == whole.base.held_out_loss  # step 0 is the base
+    assert whole.tuned.metrics.keys() >= {"style", "facts"} and whole.base.metrics.keys() >= {"style", "facts"}
+    assert whole.forgetting is not None and whole.forgetting != 0.0
+    train_s, tokens = [s.train_s for s in whole.steps], [s.tokens for s in whole.steps]
+    assert train_s == sorted(train_s) and tokens == sorted(set(tokens)) and 0 < tokens[0] < 2 * FEW.max_length
+    assert all(s.gradient_norm > 0 and s.learning_rate == 1e-2 for s in whole.steps)
+    end = whole.finished
+    assert 0 < end.train_s <= end.elapsed_s and end.adapter_path == "adapters/x-1"
+    assert end.adapter_bytes == sum(f.stat().st_size for f in (tmp_path / "adapters" / "x-1").iterdir())
+    assert [a.prompt for a in whole.samples[0].answers] == list(FEW.probes)
+
+
+def _arch(base):
+    from experiments.accounting import llama_arch
+
+    return llama_arch(base.model.config.to_dict())
+
+
+def test_the_mean_of_the_learnt_tokens_is_transformers_own_loss(base):
+    """Labels shifted, prompt and padding left out: what the model computes itself when it is given labels."""
+    examples = [data.encode(base.tokenizer, row, FEW.max_length) for row in FEW.split(None).held_out]
+    ours = evaluation.mean_loss(base.model, examples, base.tokenizer.pad_token_id, nothing)
+    batch = data.collate(examples, base.tokenizer.pad_token_id, base.device)
+    labels = batch.ids_BT.masked_fill(~batch.learn_BT, -100)
+    with torch.no_grad():
+        theirs = base.model(input_ids=batch.ids_BT, attention_mask=batch.mask_BT, labels=labels).loss
+    assert ours == pytest.approx(float(theirs), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("method", "settings"), [("lora", {}), ("full", {}), ("partial", {"last_layers": 1}), ("zero-shot", {})]
+)
+def test_nothing_trained_is_nothing_forgotten(method, settings, base, tmp_path):
+    spec = run_spec(method, steps=0, **settings)
+    whole = record(spec, run(spec, base, tmp_path / "adapter"))
+    assert whole.status == "finished" and whole.steps == [] and whole.seconds_per_step is None
+    assert whole.forgetting == 0.0
+    assert whole.tuned.held_out_loss == whole.base.held_out_loss
+    assert whole.tuned.metrics == whole.base.metrics
+    assert whole.samples[0].answers == whole.samples[1].answers
+    assert (whole.finished.adapter_path is None) == (method == "zero-shot")
+
+
+def test_peak_memory_is_plausible(base, tmp_path, untidy, monkeypatch):
+    """Full training holds its own weights, gradients and two moments: 16 bytes a parameter above the resting process."""
+    monkeypatch.setattr(memory, "trim", untidy)
+    peaks = {}
+    for method in ("full", "lora"):
+        happened = run(run_spec(method, steps=2), base, tmp_path / method)
+        peaks[method] = happened[-1].peak_mb - happened[0].resting_mb
+    own_mb = 16 * base.total / 1e6
+    assert own_mb <= peaks["full"] < own_mb + 400
+    assert 0 < peaks["lora"] < peaks["full"]
+
+
+# ---- the base is measured once
+
+
+def test_the_bases_look_is_kept_and_equals_a_new_one(base, own_home, monkeypatch):
+    first, probes = evaluation.base_look(base, FEW, nothing), evaluation.base_probes(base, FEW, nothing)
+    with monkeypatch.context() as patch:
+        patch.setattr(generation, "answers", None)  # would raise if it were asked
+        patch.setattr(evaluation, "mean_loss", None)
+        assert (
+            evaluation.base_look(base, FEW, nothing) == first and evaluation.base_probes(base, FEW, nothing) == probes
+        )
+    shutil.rmtree(own_home / "cache" / "base")
+    assert not evaluation.base_is_known(base, FEW)
+    assert timeless([evaluation.base_look(base, FEW, nothing)]) == timeless([first])
+    assert evaluation.base_probes(base, FEW, nothing) == probes
+    for damaged in (own_home / "cache" / "base").iterdir():
+        damaged.write_text("{half")
+    assert timeless([evaluation.base_look(base, FEW, nothing)]) == timeless([first])
+
+
+def test_other_weights_are_measured_anew(base, own_home):
+    evaluation.base_look(base, FEW, nothing)
+    assert not evaluation.base_is_known(replace(base, weights="hub:other@1"), FEW)
+    assert not evaluation.base_is_known(base, replace(FEW, scored_rows=3))
+
+
+# ---- ends
+
+
+@pytest.fixture(scope="module")
+def brittle(tiny, tmp_path_factory):
+    """A model that answers as the tiny one does, but whose first layer holds 1e17 where others hold 1: a large step is
+    more than float32 can take."""
+    folder = tmp_path_factory.mktemp("models") / "brittle"
+    shutil.copytree(tiny, folder)
+    brittle = models.load(folder, "brittle", "local:brittle")
+    layer = brittle.model.model.layers[0]
+    layer.input_layernorm.weight.data *= 1e17
+    for linear in (layer.self_attn.q_proj, layer.self_attn.k_proj, layer.self_attn.v_proj):
+        linear.weight.data *= 1e-17
+    return brittle
+
+
+def test_a_run_that_diverges_fails_with_its_cause_and_advice(brittle, tmp_path):
+    happened = run(run_spec("full", steps=30, rate=10), brittle, tmp_path / "adapter")
+    failed, last = happened[-1], [e for e in happened if e.kind == "stepped"][-1]
+    assert failed.kind == "failed" and last.loss is None
+    assert failed.cause == f"Diverged at step {last.step}: the loss is no longer a number."
+    assert failed.advice == "Usual rates for Full are 1e-06 to 0.0001; this run had 10."
+    assert losses(happened)[0] is not None and None not in losses(happened)[:-1]
+    assert not (tmp_path / "adapter").exists()
+    for event in happened:
+        json.dumps(event.model_dump(), allow_nan=False)
+        assert events.parse(event.model_dump_json()) == event
+    after = run(run_spec("zero-shot"), brittle, tmp_path / "next")  # the base took no harm
+    untrained = next(e for e in happened if e.kind == "evaluated")
+    assert record(run_spec("zero-shot"), after).tuned.held_out_loss == untrained.held_out_loss is not None
+
+
+def stopped_at(mark, base, folder: Path) -> list[events.Event]:
+    """A run that nobody wants any more from the first event on that `mark` says yes to."""
+    happened: list[events.Event] = []
+
+    def between() -> None:
+        if any(mark(e) for e in happened):
+            raise training.Unwanted
+
+    for event in training.run(run_spec("lora", steps=50), base, folder, between):
+        happened.append(event)
+    return happened
+
+
+@pytest.mark.parametrize("step", [1, 2, 5])
+def test_stop_acts_within_a_step_and_says_how_many_were_done(step, base, tmp_path):
+    happened = stopped_at(lambda e: e.kind == "stepped" and e.step == step, base, tmp_path / "adapter")
+    assert happened[-1] == events.Cancelled(step=step)
+    assert len(losses(happened)) == step and not list(tmp_path.glob("adapter*"))
+
+
+def test_stop_before_the_first_step(base, tmp_path):
+    happened = stopped_at(lambda e: e.kind == "started", base, tmp_path / "adapter")
+    assert [e.kind for e in happened] == ["started", "cancelled"] and happened[-1].step == 0
+
+
+def test_stop_acts_within_a_token_of_an_answer(base, tmp_path):
+    """Also while the model is looked at: between two tokens, not after all of them."""
+    calls = 0
+
+    def between() -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 4:
+            raise training.Unwanted
+
+    happened = run(run_spec("zero-shot"), base, tmp_path / "adapter", between)
+    assert [e.kind for e in happened] == ["started", "cancelled"] and happened[-1].step == 0 and calls == 4
+
+
+def test_a_run_that_is_closed_leaves_the_base_alone(base, weights, tmp_path):
+    """A generator dropped in mid-step: nothing is saved, the next run is as ever."""
+    spec = run_spec("full", steps=5, rate=1e-3)
+    expected = losses(run(spec, base, tmp_path / "a"))
+    half = training.run(spec, base, tmp_path / "half")
+    assert next(e for e in half if e.kind == "stepped").step == 1
+    half.close()
+    assert losses(run(spec, base, tmp_path / "b")) == expected and not (tmp_path / "half").exists() and weights()
+
+
+def test_a_disk_that_is_full_leaves_no_half_adapter(base, tmp_path, monkeypatch):
+    def full_disk(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(adapters, "save_file", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        run(run_spec("full", steps=1), base, tmp_path / "adapter")
+    assert not list(tmp_path.glob("adapter*"))
+
+
+def test_looks_are_spread_evenly():
+    """Never at the last step, which gets the full look, and never twice at one."""
+    assert training.look_steps(0) == set() and training.look_steps(1) == set()
+    assert training.look_steps(40) == {10, 20, 30} and training.look_steps(2) <= {1}
