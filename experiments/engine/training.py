@@ -94,7 +94,9 @@ def begin(spec: RunSpec, base: Base) -> Trial:
     """A fresh model with the method attached and an optimizer over exactly what it trains."""
     model = methods.find(spec.method).attach(fresh(base), spec.settings, base.tokenizer)
     parameters = own(model, base)
-    optimizer = torch.optim.AdamW(parameters, lr=spec.train.learning_rate, weight_decay=0.0) if parameters else None
+    optimizer = (
+        torch.optim.AdamW(parameters, lr=spec.train.learning_rate, weight_decay=0.0, fused=True) if parameters else None
+    )
     return Trial(model.train(), parameters, optimizer, base.tokenizer.pad_token_id)
 
 

@@ -131,7 +131,6 @@ def test_the_loss_falls(method, settings, base):
 
 @pytest.mark.parametrize(("method", "settings"), [("full", {}), ("lora", {}), ("prefix", {})])
 def test_a_rate_of_zero_changes_nothing(method, settings, base):
-    """No weight decay either."""
     trial = begin(base, method, settings, rate=0.0)
     before = logits(trial.model, base)
     advance(trial, base, 2)

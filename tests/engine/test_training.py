@@ -149,6 +149,18 @@ def test_one_after_the_other_on_one_base_is_the_same(base, weights, tmp_path):
     assert weights()
 
 
+def test_a_random_state_is_one_stream_of_torch():
+    """Cut in two and with other draws between, it goes on where it was."""
+    torch.manual_seed(7)
+    expected = torch.rand(6)
+    state = RandomState(7)
+    with state:
+        first = torch.rand(2)
+    torch.rand(5)
+    with state:
+        assert torch.equal(torch.cat([first, torch.rand(4)]), expected)
+
+
 def test_a_run_draws_nothing_from_the_outside(base, tmp_path):
     torch.manual_seed(5)
     expected = torch.rand(3)
