@@ -1,0 +1,11 @@
+"""Serve the fine-tuning lab: `python app.py`, or as a hosted Space. GRADIO_SERVER_NAME and GRADIO_SERVER_PORT say where."""
+
+import os
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported: no call home
+
+from lab_app.lab import open_lab  # noqa: E402
+from lab_app.layout import build_app, serve  # noqa: E402
+
+if __name__ == "__main__":
+    serve(build_app(open_lab()))

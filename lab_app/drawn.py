@@ -1,0 +1,50 @@
+"""Components that are drawn on the client from a JSON value: the markup is constant and text is set as textContent.
+
+So nothing that a visitor or a model wrote can become markup or code, and Gradio sends only what changed in the value.
+They are made by functions: Gradio writes a .pyi file beside the source of every subclass.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+ASSETS = Path(__file__).parents[1] / "assets"
+
+TABLE = """<div class="lab-scroll" tabindex="0" role="region" aria-label="table">
+<table class="lab-table"></table></div>"""
+ANSWERS = """<div class="lab-answers"></div>"""
+STATUS = """<div class="lab-status"><div class="lab-lines" role="status"></div>
+<progress max="1" hidden aria-label="progress"></progress></div>"""
+
+LINK = """<div class="lab-link"><label>Link to this view <input type="text" readonly></label>
+<button type="button" disabled>Copy</button></div>"""
+
+
+def drawn(value: Any, scripts: str, markup: str, elem_id: str | None = None) -> gr.HTML:
+    """Fixed `markup` into which the `scripts` of assets/, one after the other, draw `props.value`."""
+    code = "\n".join((ASSETS / name).read_text("utf8") for name in scripts.split())
+    return gr.HTML(value, html_template=markup, js_on_load=code, apply_default_css=False, elem_id=elem_id)
+
+
+def table(value: Any, elem_id: str | None = None) -> gr.HTML:
+    """`{"caption", "columns": [{"label", "unit", "help", "number"}], "rows": [{"method", "cells": [text, …]}]}`."""
+    return drawn(value, "table.js", TABLE, elem_id)
+
+
+def answers(value: Any, elem_id: str | None = None) -> gr.HTML:
+    """`{"cards": [{"prompt", "note", "columns": [{"name", "method", "state", "text", "marks": [[from, to], …], "earlier"}]}]}`."""
+    return drawn(value, "answers.js", ANSWERS, elem_id)
+
+
+def status(value: Any, elem_id: str | None = None) -> gr.HTML:
+    """`{"tone": "" | "busy" | "bad", "lines": [sentence, …], "done": number from 0 to 1, or None}`."""
+    return drawn(value, "status.js", STATUS, elem_id)
+
+
+def link(value: Any, elem_id: str | None = None) -> gr.HTML:
+    """`"?run=ID,ID"`, the part of the address that opens what is shown. It is put into the address bar, too: on a hosted
+    Space that is not the address a visitor sees, hence a field to copy from."""
+    return drawn(value, "link.js", LINK, elem_id)

@@ -1,0 +1,61 @@
+"""What every tab is given: the store, the queue and the folder of one lab. No module globals anywhere in the page."""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from experiments.analysis import Record
+from experiments.catalog import models
+from experiments.catalog.cache import lab_home
+from experiments.jobs import Jobs
+from experiments.store import Store
+
+
+@dataclass(frozen=True)
+class Lab:
+    """One lab: its folder, what it remembers, who is next, and the recorded comparison shown to a newcomer."""
+
+    home: Path
+    store: Store
+    jobs: Jobs
+    recorded: tuple[Record, ...] = ()
+
+    def machine(self) -> str:
+        """One line on what runs here and how busy it is."""
+        count = cores()
+        jobs = self.jobs.length()
+        queue = "empty" if not jobs else "1 training" if jobs == 1 else f"1 training, {jobs - 1} waiting"
+        return f"{count} core{'s' if count > 1 else ''} · {gpu()} · queue: {queue}"
+
+
+def cores() -> int:
+    """Cores this process may use, which in a container are fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def gpu() -> str:
+    """What the driver says is there; asked of the system, because asking torch would load it."""
+    cards = Path("/proc/driver/nvidia/gpus")
+    count = len(list(cards.iterdir())) if cards.is_dir() else 0
+    return "no GPU" if not count else "1 GPU" if count == 1 else f"{count} GPUs"
+
+
+def open_lab() -> Lab:
+    """The lab of this machine: its store under LAB_HOME, a worker process, and the first model warm where it is ready."""
+    from experiments import recorded
+    from experiments.workers import WorkerProcess
+
+    home = lab_home()
+    store = Store(home / "lab.sqlite")
+    lab = Lab(home, store, Jobs(store, WorkerProcess(home)), tuple(recorded.load()))
+    threading.Thread(target=_warm, args=(lab,), name="warm", daemon=True).start()
+    return lab
+
+
+def _warm(lab: Lab) -> None:
+    first = models.available()[0]
+    if models.is_ready(first):
+        lab.jobs.executor.warm(first.key)

@@ -1,0 +1,171 @@
+"""What the page says about runs: plain sentences from snapshots and records. Pure functions."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from experiments import events, methods
+from experiments.analysis import Record, verdict
+from experiments.catalog import models, tasks
+from experiments.estimates import Estimate
+from experiments.specs import RunSpec
+from lab_app.charts import names
+from lab_app.live import Snapshot, key_of
+from lab_app.tables import share
+
+
+def status(snapshot: Snapshot, notes: Sequence[str] = (), bad: bool = False) -> dict[str, Any]:
+    """What `drawn.Status` shows of a view."""
+    records = snapshot.records
+    bad = bad or any(r.status in ("failed", "interrupted") for r in records)
+    lines = [*notes, *_ends(snapshot), *filter(None, (_now(snapshot), snapshot.ended and verdict(records)))]
+    return {"tone": "bad" if bad else "" if snapshot.ended else "busy", "lines": lines, "done": done(records)}
+
+
+def done(records: Sequence[Record]) -> float | None:
+    """The share of the work that is done, None once there is nothing to wait for."""
+    active = [r for r in records if not r.ended]
+    if not active:
+        return None
+    if (progress := active[0].progress) and progress.total:
+        return min(1.0, progress.done / progress.total)
+    total = sum(r.spec.train.steps for r in records) or 1
+    return min(1.0, sum(r.steps[-1].step for r in records if r.steps) / total)
+
+
+def _now(snapshot: Snapshot) -> str:
+    """What goes on this moment."""
+    active = [r for r in snapshot.records if not r.ended]
+    if not active:
+        return ""
+    if snapshot.leaving:
+        return "Stopping after the step under way."
+    if snapshot.waiting:
+        return f"Waiting: {snapshot.waiting} before you."
+    if progress := next((r.progress for r in active if r.progress), None):
+        return preparing(progress)
+    running = [r for r in active if r.status == "running"]
+    if not running:
+        return "Starting."
+    return _running(running)
+
+
+def preparing(progress: events.Progress) -> str:
+    """How far the work before the first step is."""
+    if progress.unit == "bytes":
+        of = f" of {progress.total / 1e6:,.0f}" if progress.total else ""
+        return f"{progress.stage}: {progress.done / 1e6:,.0f}{of} MB."
+    if progress.total:
+        return f"{progress.stage}: {progress.done:,} of {progress.total:,} {progress.unit}".rstrip() + "."
+    return f"{progress.stage}."
+
+
+def _running(running: Sequence[Record]) -> str:
+    at = {r.steps[-1].step if r.steps else 0 for r in running}
+    steps = {r.spec.train.steps for r in running if r.method.trains}
+    if not any(steps) or all(r.steps and r.steps[-1].step == r.spec.train.steps for r in running if r.method.trains):
+        return "Asking the held-out questions."
+    if at == {0}:
+        return "Measuring the model before the first step."
+    left = sum(
+        (r.spec.train.steps - (r.steps[-1].step if r.steps else 0)) * (r.seconds_per_step or 0.0) for r in running
+    )
+    where = (
+        f"Step {max(at)} of {max(steps)}"
+        if len(running) == 1
+        else f"Step {max(at)} of {max(steps)} for {len(running)} methods"
+    )
+    return f"{where}; about {duration(left)} of training left, then the held-out questions."
+
+
+def _ends(snapshot: Snapshot) -> list[str]:
+    """How each run that has ended did; those that ended alike share a sentence."""
+    labels = names(snapshot.records)
+    found: dict[str, list[str]] = {}
+    for record, name in zip(snapshot.records, labels, strict=True):
+        if sentence := _end(record, key_of(record) in snapshot.mine):
+            found.setdefault(sentence, []).append(name)
+        elif not record.ended and key_of(record) in snapshot.mine - snapshot.wanted and not snapshot.leaving:
+            found.setdefault("You left; others who started the same run still want it, so it goes on.", []).append(name)
+    alone = len(snapshot.records) == 1
+    return [sentence if alone else f"{', '.join(who)}: {sentence}" for sentence, who in found.items()]
+
+
+def _end(record: Record, mine: bool) -> str:
+    step = record.steps[-1].step if record.steps else 0
+    match record.status:
+        case "cancelled":
+            return f"Stopped by {'you' if mine else 'the one who started it'} at step {step}."
+        case "failed":
+            return f"Failed at step {step}: {record.cause} {record.advice}".strip()
+        case "interrupted":
+            return f"Interrupted at step {step}: {record.cause} Press Run again to start it anew."
+    return ""
+
+
+def shared(created_s: float, state: str) -> str:
+    """Said of a run that was not started just now."""
+    at = time.strftime("%H:%M", time.localtime(created_s))
+    if time.strftime("%j%Y", time.localtime(created_s)) != time.strftime("%j%Y"):
+        at = time.strftime("%d %B, ", time.localtime(created_s)).lstrip("0") + at
+    if state == "shared":
+        return f"The same run was started at {at}; you watch it together."
+    return f"Same as a run of {at}, shown again."
+
+
+def fold_title(key: str, summary: str, wrong: bool) -> str:
+    """The title of a method's form: its values, and whether one of them needs a look."""
+    title = methods.find(key).title + (f": {summary}" if summary else "")
+    return f"{title} — needs a look" if wrong else title
+
+
+def about_model(entry: models.ModelEntry | None, speed: str | None) -> str:
+    """Facts of a model, in one line."""
+    if entry is None:
+        return ""
+    facts = [entry.summary]
+    if entry.parameters:
+        facts.append(f"{entry.parameters:,} parameters.")
+    if not models.is_ready(entry):
+        facts.append("It is fetched when the first run starts.")
+    if speed:
+        facts.append(f"Takes {speed}.")
+    return " ".join(facts)
+
+
+def about_task(key: str) -> str:
+    return tasks.find(key).summary
+
+
+def costs(found: Sequence[tuple[RunSpec, Estimate]]) -> str:
+    """What a start would take: a line a method, then the time."""
+    lines = [f"- {_trains(spec, estimate)}" for spec, estimate in found]
+    seconds = [estimate.seconds for _, estimate in found]
+    known = [s for s in seconds if s is not None]
+    if len(known) == len(seconds):
+        basis = ", ".join(dict.fromkeys(estimate.basis for _, estimate in found))
+        lines.append(f"\nAbout **{duration(sum(known))}** ({basis}).")
+    else:
+        lines.append("\nHow long it takes is known after the first run of this model here.")
+    return "\n".join(lines)
+
+
+def _trains(spec: RunSpec, estimate: Estimate) -> str:
+    method = methods.find(spec.method)
+    if not method.trains:
+        return f"**{method.title}** trains nothing."
+    if estimate.trainable is None or estimate.total is None:
+        return f"**{method.title}**: counted once the model is here."
+    part = share(estimate.trainable, estimate.total)
+    why = f" That is {estimate.formula}." if estimate.formula else ""
+    return f"**{method.title}** trains {estimate.trainable:,} of {estimate.total:,} parameters ({part} %).{why}"
+
+
+def duration(seconds: float) -> str:
+    """40 s, 3 min, 1 h 20 min."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

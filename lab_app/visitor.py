@@ -1,0 +1,55 @@
+"""Who a visitor is: an unguessable token kept in their browser, and the runs they looked at last.
+
+The token owns runs: only who asked for a run can stop it. A link holds run ids and no token, so it opens a run to read.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import gradio as gr
+
+from experiments.store import Store
+
+SECRET = "fine-tuning-lab"  # noqa: S105 - scrambles the browser's own copy; a new one each start would lose it
+RUN_ID = re.compile(r"[0-9a-f]{12}")
+
+
+def link(run_ids: Sequence[str]) -> str:
+    """The part of an address that opens these runs; the browser puts its own address before it."""
+    return f"?run={','.join(run_ids)}" if run_ids else ""
+
+
+def browser_state() -> gr.BrowserState:
+    return gr.BrowserState(None, storage_key="fine-tuning-lab", secret=SECRET)
+
+
+def owner(saved: Any) -> str:
+    """The visitor's token, empty where the browser brought none that was made here."""
+    token = saved.get("owner") if isinstance(saved, Mapping) else None
+    return token if isinstance(token, str) and 30 <= len(token) <= 100 else ""
+
+
+def welcome(saved: Any) -> dict[str, Any]:
+    """What the browser keeps from now on: its token, made here where it has none, and its last runs."""
+    return {"owner": owner(saved) or secrets.token_urlsafe(24), "runs": last_runs(saved)}
+
+
+def last_runs(saved: Any) -> list[str]:
+    runs = saved.get("runs") if isinstance(saved, Mapping) else None
+    return [r for r in runs if isinstance(r, str) and RUN_ID.fullmatch(r)][:8] if isinstance(runs, list) else []
+
+
+def asked(request: gr.Request | None) -> list[str]:
+    """Run ids of `?run=ID,ID`."""
+    text = str(request.query_params.get("run", "")) if request else ""
+    return [r for r in text.split(",") if RUN_ID.fullmatch(r)][:8]
+
+
+def known(store: Store, run_ids: Sequence[str]) -> list[str]:
+    """Those of these runs that this lab has."""
+    found = ((run_id, store.entry(run_id)) for run_id in dict.fromkeys(run_ids))
+    return [run_id for run_id, entry in found if entry is not None and entry.kind == "train"]

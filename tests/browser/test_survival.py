@@ -1,0 +1,52 @@
+"""What is left when something is killed: the run's events, a sentence that says so, and a lab that goes on."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import App
+
+
+def test_a_killed_worker_fails_its_run_and_the_next_one_starts(visit, app):
+    room, other = visit(), visit()
+    room.choose("LoRA", steps=3000, seed=301)
+    room.start()
+    room.wait_for_points("lora", 3)
+    other.choose("Prompt", steps=3000, seed=302)
+    other.start()
+    expect(other.status).to_contain_text("Waiting: 1 before you.")
+    app.worker().kill()
+    expect(room.status).to_contain_text(re.compile(r"Failed at step \d+: The worker process was killed"))
+    assert room.points("lora") >= 3
+    other.wait_for_points("prompt", 2)
+    other.stop_button.click()
+    expect(other.status).to_contain_text("Stopped by you")
+
+
+@pytest.fixture
+def mortal(tiny, tmp_path):
+    app = App(tmp_path / "home", f"tiny={tiny}")
+    yield app
+    app.kill()
+
+
+def test_a_killed_app_shows_the_run_as_interrupted_after_its_restart(mortal, visit, watch):
+    room = visit(url=mortal.url)
+    room.choose("LoRA", steps=3000, seed=303)
+    room.start()
+    room.wait_for_points("lora", 3)
+    worker = mortal.worker()
+    with watch.cut():
+        mortal.kill()
+        worker.wait(10)  # it does not outlive its lab
+        mortal.start()
+        room.open()
+    expect(room.status).to_contain_text(re.compile(r"Interrupted at step \d+"))
+    assert room.points("lora") >= 3
+    room.page.locator("#again").click()
+    room.wait_for_points("lora", 1)
+    room.stop_button.click()
+    expect(room.status).to_contain_text("Stopped by you")
