@@ -17,6 +17,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+FORWARD = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 LAYER = re.compile(r"\.(\d+)\.")
 
 
@@ -74,7 +75,9 @@ class Arch(BaseModel):
 
     @property
     def linear_names(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(t.module for t in self.linears))
+        """Each once, in the order of a forward pass where it is known, else as the file has them."""
+        found = dict.fromkeys(t.module for t in self.linears)
+        return tuple(sorted(found, key=lambda name: FORWARD.index(name) if name in FORWARD else len(FORWARD)))
 
 
 def llama_arch(config: Mapping[str, Any]) -> Arch:

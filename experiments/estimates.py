@@ -28,6 +28,7 @@ class Estimate:
     total: int | None
     seconds: float | None
     basis: str
+    formula: str = ""
 
 
 def speed_key(weights: str, method: str) -> str:
@@ -38,10 +39,12 @@ def before(spec: RunSpec, store: Store) -> Estimate:
     """The estimate for a spec. Fast: no fetching, no torch. Raises `ValueError` for a model that is not known."""
     entry = models.find(spec.model, local=True)
     arch = models.arch(entry)
-    trainable = methods.find(spec.method).count(arch, spec.settings) if arch else None
+    method = methods.find(spec.method)
+    trainable = method.count(arch, spec.settings) if arch else None
+    formula = method.formula(arch, spec.settings) if arch else ""
     weights = spec.weights or ready_weights(entry)
     seconds, basis = _seconds(spec, weights, store) if weights else (None, "Nothing was measured with this model yet.")
-    return Estimate(trainable, arch.total if arch else None, seconds, basis)
+    return Estimate(trainable, arch.total if arch else None, seconds, basis, formula)
 
 
 def speed(model: str, store: Store) -> str | None:

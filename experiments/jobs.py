@@ -70,9 +70,9 @@ class Jobs:
     def submit(self, specs: Sequence[RunSpec], owner: str, again: bool = False) -> list[Ticket]:
         """Ask for runs, to be raced where several are new. Raises `QueueFull`; then nothing was asked for."""
         with self._change:
-            if len(self._waiting) >= MOST_WAITING:
-                raise QueueFull(f"{MOST_WAITING} trainings are waiting already; try again when some have ended.")
             unique = list({spec.run_id: spec for spec in specs}.values())
+            if len(self._waiting) >= MOST_WAITING and any(self._would_train(spec, again) for spec in unique):
+                raise QueueFull(f"{MOST_WAITING} trainings are waiting already; try again when some have ended.")
             tickets = [
                 Ticket(*self.store.open(spec.run_id, "train", spec.model_dump_json(), owner, again)) for spec in unique
             ]
@@ -80,6 +80,10 @@ class Jobs:
                 self._waiting.append(Job("train", new))
                 self._change.notify_all()
         return tickets
+
+    def _would_train(self, spec: RunSpec, again: bool) -> bool:
+        entry = self.store.entry(spec.run_id)
+        return entry is None or (entry.ended and (again or entry.last != "finished"))
 
     def ask(self, spec: SampleSpec, owner: str, again: bool = False) -> Ticket:
         """Ask for side-by-side answers. Raises `QueueFull`."""
@@ -134,6 +138,10 @@ class Jobs:
     def close(self) -> None:
         with self._change:
             self._closed = True
+            for job in self._waiting:
+                for key in job.keys:
+                    self.store.append(key, events.Interrupted())
+            self._waiting.clear()
             self._change.notify_all()
         self.executor.close()
         self._answers.shutdown(wait=False, cancel_futures=True)

@@ -7,6 +7,7 @@ architecture. Loading it is `engine/models.py`.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -78,7 +79,7 @@ def find(key: str, local: bool = False) -> ModelEntry:
     if is_path and local:
         resource = resources.find(key)
         return ModelEntry(str(resource.folder), resource.title, "A folder on this machine.", resource)
-    if not is_path and key.count("/") == 1:
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", key) and not is_path:
         return ModelEntry(key, key, "A model of the hub.", resources.find(key))
     near = get_close_matches(key, list(known), n=1)
     hint = f" Did you mean “{near[0]}”?" if near else " Any other is named by its hub id, owner/name."

@@ -87,7 +87,7 @@ def base_look(base: Base, task: tasks.Task, between: Callable[[], None]) -> even
         return events.Evaluated(
             subject="base",
             step=0,
-            held_out_loss=held_out_loss(base.model, base, task, between),
+            held_out_loss=base_held_out_loss(base, task, between),
             general_loss=general_loss(base.model, base, between),
             metrics=task.score(rows, said, said),
             baselines=task.baselines(rows) or None,
@@ -114,6 +114,11 @@ def base_probes(base: Base, task: tasks.Task, between: Callable[[], None]) -> li
         return generation.answers(base.model, base.tokenizer, task.probes, task.max_new_tokens, between)
 
     return _kept(base, task, "probes", ask)
+
+
+def base_held_out_loss(base: Base, task: tasks.Task, between: Callable[[], None]) -> float | None:
+    """The base model's loss on the held-out rows."""
+    return _kept(base, task, "held-out", lambda: held_out_loss(base.model, base, task, between))
 
 
 def base_is_known(base: Base, task: tasks.Task) -> bool:

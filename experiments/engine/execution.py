@@ -109,7 +109,7 @@ class Engine:
         return self.bases.get(model, weights, self._report(key))
 
     def _report(self, key: Key) -> Callable[[str, int, int | None], None]:
-        """Progress events, a whole percent apart at least, so that a fetch does not flood the store."""
+        """Progress events, a whole percent apart at least, so that a fetch does not flood the store; Stop is heard there."""
         last: tuple[str, int] = ("", -1)
 
         def report(stage: str, done: int, total: int | None) -> None:
@@ -117,6 +117,8 @@ class Engine:
             mark = (stage, 100 * done // total if total else done // 2_000_000)
             if mark != last:
                 last = mark
+                if not self.store.is_wanted(key):
+                    raise training.Unwanted
                 self.store.append(
                     key, events.Progress(stage=stage, done=done, total=total, unit="bytes" if done else "")
                 )

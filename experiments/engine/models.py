@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import gc
-import logging
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,12 +17,13 @@ from typing import Any
 import torch
 from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging
 
 from experiments.catalog import models, resources
 from experiments.catalog.cache import make_once
 from experiments.engine import memory
 
-log = logging.getLogger(__name__)
+logging.disable_progress_bar()  # the lab tells progress itself
 Report = Callable[[str, int, "int | None"], None]
 """Called with (stage, done, total) in bytes."""
 

@@ -31,8 +31,8 @@ GRADIENT_CLIP = 1.0  # the largest gradient norm that is let through, as in TRL
 LOOKS = 4  # looks at the held-out rows after the one at step 0
 
 
-class Unwanted(Exception):
-    """Nobody wants this run any more."""
+class Unwanted(BaseException):
+    """Nobody wants this run any more. Not an `Exception`: no library on the way may take it for a failure of its own."""
 
 
 @dataclass
@@ -50,6 +50,8 @@ class Trial:
     def backward(self, examples: list[data.Example]) -> tuple[float | None, float | None]:
         """Loss and gradient norm on these rows; the gradients wait for `update`. None for what is not finite."""
         batch = data.collate(examples, self.pad_id, self.model.device)
+        if not batch.learn_BT.any():
+            raise ValueError("The prompts of a whole batch fill the context: no token of an answer is left to learn.")
         self.tokens += batch.tokens
         with self._timed(), self.meter.over("backward", batch.ids_BT.numel()):
             loss = completion_loss(self.model, batch)
@@ -121,8 +123,8 @@ def run(spec: RunSpec, base: Base, folder: Path, between: Callable[[], None] = l
             return data.encode(base.tokenizer, rows[i], task.max_length)
 
         yield _started(base, trial, len(rows))
-        if evaluation.base_is_known(base, task):
-            yield from _base(base, task, between)
+        if base_is_known := evaluation.base_is_known(base, task):
+            yield evaluation.base_look(base, task, between)
         for step, batch in enumerate(data.order(len(rows), spec.train.batch_size, spec.train.steps, spec.seed), 1):
             between()
             examples = [example(i) for i in batch]
@@ -136,16 +138,20 @@ def run(spec: RunSpec, base: Base, folder: Path, between: Callable[[], None] = l
             if loss is None or norm is None:
                 yield diverged(spec, step)
                 return
-            if step == 1:  # nothing is updated yet: this is the untrained method
-                yield from _look(trial, base, task, 0, between)
+            if step == 1:  # nothing is updated yet
+                yield from _untrained(spec, trial, base, task, between)
             with random_state:
                 trial.update()
             if step in look_steps(spec.train.steps):
                 yield from _look(trial, base, task, step, between, samples=step == round(spec.train.steps / 2))
+        if step == 0:  # none was asked for
+            yield from _untrained(spec, trial, base, task, between)
         with trial.at_rest() as model:
-            yield _sampled(model, base, task, step, between)
+            if step:
+                yield _sampled(model, base, task, step, between)
             yield evaluation.full_look(model, base, task, step, between)
-        yield from _base(base, task, between)
+        if not base_is_known:
+            yield evaluation.base_look(base, task, between)
         size = adapters.save(trial.model, folder) if trial.parameters else 0
         yield events.Finished(
             elapsed_s=round(time.perf_counter() - began, 3), train_s=round(trial.train_s, 3),
@@ -178,9 +184,18 @@ def _look(
         yield evaluation.look(model, base, task, step, between)
 
 
-def _base(base: Base, task: tasks.Task, between: Callable[[], None]) -> Iterator[events.Event]:
-    yield evaluation.base_look(base, task, between)
-    yield _answers("base", 0, task, evaluation.base_probes(base, task, between))
+def _untrained(
+    spec: RunSpec, trial: Trial, base: Base, task: tasks.Task, between: Callable[[], None]
+) -> Iterator[events.Event]:
+    """The base's answers, and the method before its first update; where that is the base, what is known of it is told."""
+    said = evaluation.base_probes(base, task, between)
+    yield _answers("base", 0, task, said)
+    if methods.find(spec.method).starts_at_base(spec.settings):
+        yield _answers("tuned", 0, task, said)
+        loss = evaluation.base_held_out_loss(base, task, between)
+        yield events.Evaluated(subject="tuned", step=0, held_out_loss=loss)
+    else:
+        yield from _look(trial, base, task, 0, between)
 
 
 def _sampled(model: Any, base: Base, task: tasks.Task, step: int, between: Callable[[], None]) -> events.Sampled:

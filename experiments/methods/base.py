@@ -54,5 +54,7 @@ class Method:
     usual_rates: tuple[float, float]
     starts_at_base: Callable[[Any], bool]
     """Whether the untrained method answers exactly as the base does."""
+    formula: Callable[[Arch, Any], str] = lambda arch, settings: ""
+    """What is trained, in words and with the numbers of the count put in."""
     check: Callable[[Arch, Any], Iterable[tuple[str, str]]] = lambda arch, settings: ()
     trains: bool = True

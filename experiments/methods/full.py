@@ -17,6 +17,7 @@ METHOD = Method(
     paper_url="https://arxiv.org/abs/1801.06146",
     Settings=NoSettings,
     count=lambda arch, settings: arch.total,
+    formula=lambda arch, settings: "every weight there is",
     attach=attach,
     learning_rate=lambda settings: 5e-5,
     usual_rates=(1e-6, 1e-4),

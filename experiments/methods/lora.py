@@ -62,6 +62,13 @@ def count(arch: Arch, settings: LoraSettings) -> int:
     return sum(settings.rank * sum(t.shape) for t in adapted(arch, settings))
 
 
+def formula(arch: Arch, settings: LoraSettings) -> str:
+    layers = layer_indices(settings.layers, arch.layers)
+    first = [t for t in adapted(arch, settings) if t.layer == layers[0]]
+    sizes = " + ".join(f"({t.shape[1]} + {t.shape[0]})" for t in first)
+    return f"two thin matrices beside {len(first)} of each layer: {len(layers)} · {settings.rank} · [{sizes}]"
+
+
 def check(arch: Arch, settings: LoraSettings) -> Iterator[tuple[str, str]]:
     if missing := [t for t in settings.targets if t not in (ALL, *arch.linear_names)]:
         have = ", ".join(arch.linear_names)
@@ -104,6 +111,7 @@ METHOD = Method(
     paper_url="https://arxiv.org/abs/2106.09685",
     Settings=LoraSettings,
     count=count,
+    formula=formula,
     check=check,
     attach=attach,
     learning_rate=lambda settings: 1e-3,

@@ -40,6 +40,7 @@ METHOD = Method(
     paper_url="https://arxiv.org/abs/1411.1792",
     Settings=PartialSettings,
     count=count,
+    formula=lambda arch, settings: f"every weight of the last {settings.last_layers} of {arch.layers} layers",
     check=check,
     attach=attach,
     learning_rate=lambda settings: 2e-4,

@@ -29,6 +29,15 @@ def count(arch: Arch, settings: PrefixSettings) -> int:
     return settings.virtual_tokens * width + (width * width + width) + (width * out + out)
 
 
+def formula(arch: Arch, settings: PrefixSettings) -> str:
+    if settings.projection:
+        return (
+            f"{settings.virtual_tokens} vectors and an MLP that makes keys and values for {arch.layers} layers of them"
+        )
+    numbers = f"{settings.virtual_tokens} · 2 · {arch.layers} · {arch.kv_width}"
+    return f"{settings.virtual_tokens} keys and values in each of {arch.layers} layers: {numbers}"
+
+
 def base_keys_values(model: Any, ids_P: Any) -> Any:
     """Keys and values of these tokens in every layer, laid out as PEFT's prefix: (P, layers · 2 · kv_heads · head_dim)."""
     import torch
@@ -73,6 +82,7 @@ METHOD = Method(
     paper_url="https://arxiv.org/abs/2101.00190",
     Settings=PrefixSettings,
     count=count,
+    formula=formula,
     check=check_length,
     attach=attach,
     learning_rate=lambda settings: 1e-3 if settings.projection else 1e-2,

@@ -30,6 +30,9 @@ METHOD = Method(
     paper_url="https://arxiv.org/abs/2104.08691",
     Settings=SoftPromptSettings,
     count=lambda arch, settings: settings.virtual_tokens * arch.width,
+    formula=lambda arch, settings: (
+        f"{settings.virtual_tokens} vectors as wide as the model: {settings.virtual_tokens} · {arch.width}"
+    ),
     check=check_length,
     attach=attach,
     learning_rate=lambda settings: 3e-2,

@@ -22,4 +22,4 @@ def find(key: str) -> Task:
     keys = [task.key for task in TASKS]
     near = difflib.get_close_matches(key, keys, 1)
     hint = f" Did you mean “{near[0]}”?" if near else ""
-    raise UnknownTask(f"There is no task “{key}”; the tasks are {', '.join(keys)}.{hint}")
+    raise UnknownTask(f"There is no task “{key[:40]}”; the tasks are {', '.join(keys)}.{hint}")
