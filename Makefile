@@ -2,6 +2,7 @@
 # make test    every test: pure, engine, browser
 # make check   format, lint, types
 # make bench   speed and memory against named peers, in one run
+# make screenshots   the README's pictures, from the running app
 # make setup   the environment with the test needs, nothing started
 
 PYTHON ?= python3
@@ -28,7 +29,7 @@ bench: setup
 	$(BIN)/python -m benchmarks
 
 screenshots: setup
-	$(BIN)/python -m assets.make_screenshots
+	$(BIN)/python -m tests.browser.screenshots
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache

@@ -1,0 +1,36 @@
+"""`python -m benchmarks [step|page] [--quick]`: measure, print, and write what was measured to `benchmarks/RESULTS.md`."""
+
+from __future__ import annotations
+
+import argparse
+import platform
+from datetime import date
+from pathlib import Path
+
+import psutil
+
+from benchmarks import page, step
+
+PARTS = {"step": step.measure, "page": page.measure}
+RESULTS = Path(__file__).with_name("RESULTS.md")
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("part", nargs="*", choices=[[], *PARTS], help="all where none is named")
+    options.add_argument("--quick", action="store_true", help="few rounds, to see that it works; writes no file")
+    chosen = options.parse_args()
+    memory_gb = psutil.virtual_memory().total / 1e9
+    machine = (
+        f"{psutil.cpu_count()} cores, {memory_gb:.0f} GB, {platform.machine()}, Python {platform.python_version()}"
+    )
+    text = [f"# Measured on {date.today()}", "", f"One machine ({machine}), one run, peers in turn, medians."]
+    for name in chosen.part or PARTS:
+        text += ["", *PARTS[name](chosen.quick)]
+    print("\n".join(text))
+    if not chosen.quick and not chosen.part:
+        RESULTS.write_text("\n".join(text) + "\n", "utf8")
+
+
+if __name__ == "__main__":
+    main()
