@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import gc
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from experiments.catalog import models, resources
 from experiments.catalog.cache import make_once
 from experiments.engine import memory
 
+warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)  # PEFT asks by the old name
 logging.disable_progress_bar()  # the lab tells progress itself
 Report = Callable[[str, int, "int | None"], None]
 """Called with (stage, done, total) in bytes."""

@@ -189,17 +189,28 @@ def test_events_come_in_order(base, tmp_path):
     steps = [["stepped"] for _ in range(8)]
     look = ["evaluated"]
     expected = [
-        ["started"], steps[0], ["sampled"], look, steps[1], look, steps[2], steps[3], ["sampled"], look, steps[4], steps[5],
-        look, steps[6], steps[7], ["sampled"], look, ["evaluated", "sampled"], ["finished"],
+        ["started"], steps[0], ["sampled", "sampled"], look, steps[1], look, steps[2], steps[3], ["sampled"], look, steps[4],
+        steps[5], look, steps[6], steps[7], ["sampled"], look, ["evaluated"], ["finished"],
     ]  # fmt: skip
     assert [e.kind for e in happened] == list(itertools.chain(*expected))
-    assert [e.step for e in happened if e.kind == "sampled"] == [0, 4, 8, 0]
+    samples = [(e.subject, e.step) for e in happened if e.kind == "sampled"]
+    assert samples == [("base", 0), ("tuned", 0), ("tuned", 4), ("tuned", 8)]
     assert [(e.subject, e.step) for e in happened if e.kind == "evaluated"] == [
         ("tuned", 0), ("tuned", 2), ("tuned", 4), ("tuned", 6), ("tuned", 8), ("base", 0),
     ]  # fmt: skip
     again = run(spec, base, tmp_path / "adapter")  # now the base is known: it is told at once
-    assert [e.kind for e in again[:4]] == ["started", "evaluated", "sampled", "stepped"]
-    assert again[1].subject == again[2].subject == "base" and again[1] == happened[-3]
+    assert [e.kind for e in again[:3]] == ["started", "evaluated", "stepped"]
+    assert again[1].subject == "base" and again[1] == happened[-2]
+
+
+def test_what_is_reused_of_the_base_is_what_the_untrained_method_measures(base, tmp_path):
+    """LoRA's step 0 is told from the base's own numbers: they must be those of the untrained adapter, exactly."""
+    told = next(
+        e for e in run(run_spec("lora", steps=1), base, tmp_path / "a") if e.kind == "evaluated" and e.step == 0
+    )
+    measured = run(run_spec("lora", steps=0), base, tmp_path / "b")
+    last = [e for e in measured if e.kind == "evaluated" and e.subject == "tuned"][-1]
+    assert last.metrics is not None and told.held_out_loss == last.held_out_loss
 
 
 def test_what_is_measured(base, tmp_path):
