@@ -87,6 +87,7 @@ function path(p, xs, ys) {
       continue;
     }
     out += (pen ? 'L' : 'M') + p.X(xs[i]).toFixed(1) + ' ' + p.Y(y).toFixed(1);
+    if (!pen && !isFinite(ys[i + 1])) out += 'm-2 0h4m-2 0'; // a point alone is a short line
     pen = true;
   }
   return out;
