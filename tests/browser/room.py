@@ -58,7 +58,12 @@ class Room:
         path = self.chart.locator(f'g[data-method="{method}"] > path.curve')
         return len(re.findall("[ML]", path.first.get_attribute("d") or "")) if path.count() else 0
 
+    def wait_for_view(self) -> None:
+        """Until the recorded comparison of the first paint has made way for runs of one's own."""
+        expect(self.chart.locator(".lab-chart-title")).not_to_contain_text("Recorded", timeout=60_000)
+
     def wait_for_points(self, method: str, count: int) -> None:
+        self.wait_for_view()
         self.page.wait_for_function(
             """([method, count]) => {
                 const path = document.querySelector(`#chart g[data-method="${method}"] > path.curve`);
@@ -72,6 +77,7 @@ class Room:
         return self.page.locator(f'#table tr[data-method="{method}"] td').first
 
     def wait_for_end(self, *methods: str, state: str = "finished") -> None:
+        self.wait_for_view()
         for method in methods:
             expect(self.state(method)).to_contain_text(state, timeout=90_000)
 

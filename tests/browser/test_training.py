@@ -129,6 +129,9 @@ def test_a_cut_network_loses_nothing(visit, watch):
         room.context.set_offline(True)
         room.page.wait_for_timeout(3000)
         room.context.set_offline(False)
+        room.page.wait_for_timeout(
+            8000
+        )  # Gradio's client notices late, drops its streams and loads the page's state anew
         room.wait_for_points("lora", room.points("lora") + 10)
     room.stop_button.click()
     expect(room.status).to_contain_text("Stopped by you")
