@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
@@ -20,6 +23,19 @@ from experiments.specs import SpecError
 from experiments.store import Key, Store
 
 people = Console(stderr=True)
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+
+
+def owner() -> str:
+    return f"command line {os.getpid()}"
+
+
+def open_store() -> Store:
+    """The store under LAB_HOME; tracebacks go to a file beside it, never to the terminal."""
+    store = Store(lab_home() / "lab.sqlite")
+    logging.basicConfig(filename=lab_home() / "command-line.log", format="%(asctime)s %(name)s %(message)s")
+    return store
 
 
 def watch(store: Store, tickets: Sequence[Ticket]) -> None:

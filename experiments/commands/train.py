@@ -1,0 +1,128 @@
+"""Training from the command line: one run, a race of several, and the runs of the store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from experiments import analysis, recorded, specs
+from experiments.catalog import models
+from experiments.catalog.cache import ResourceError, lab_home
+from experiments.jobs import Jobs
+from experiments.specs import RunSpec, SpecError
+from experiments.terminal import AsJson, app, finish, open_store, owner, people, sentences, show, watch
+from experiments.workers import Inline
+
+
+@app.command()
+def run(
+    model: str = "smollm2-135m",
+    task: str = "pirate",
+    method: str = "lora",
+    settings: Annotated[list[str] | None, typer.Option("--set", help="A setting of the method: rank=8.")] = None,
+    steps: Annotated[str, typer.Option(help="Training steps.")] = "40",
+    batch_size: Annotated[str, typer.Option(help="Rows a step.")] = "4",
+    lr: Annotated[str | None, typer.Option(help="Learning rate; the method's own where it is left out.")] = None,
+    seed: Annotated[str, typer.Option(help="Seed of order, start values and dropout.")] = "0",
+    again: Annotated[bool, typer.Option("--again", help="Train even where the same run is stored.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train one run; a finished one with the same spec is served from the store."""
+    with sentences(as_json):
+        chosen = dict(_pair(text) for text in settings or [])
+        train = {"steps": steps, "batch_size": batch_size, **({"learning_rate": lr} if lr is not None else {})}
+        spec = complete(
+            {"model": model, "task": task, "method": method, "settings": chosen, "train": train, "seed": seed}
+        )
+        (record,) = train_all([spec], again)
+    finish([record], as_json, one=True)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise SpecError([specs.Problem("settings", f"“{text[:60]}” is not of the form name=value.")])
+    return key.strip(), value.strip()
+
+
+@app.command()
+def race(
+    spec: Annotated[list[Path], typer.Option("--spec", help="A run's spec as JSON, or a list of them.")],
+    again: Annotated[bool, typer.Option("--again")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train several specs in turn, step by step, on the same machine."""
+    with sentences(as_json):
+        wanted = [complete(data) for file in spec for data in _read_specs(file)]
+        records = train_all(wanted, again)
+    finish(records, as_json)
+
+
+def _read_specs(file: Path) -> list[dict[str, Any]]:
+    try:
+        data = json.loads(file.read_text("utf8"))
+    except (OSError, ValueError) as error:
+        raise SpecError([specs.Problem("spec", f"{file} is not a readable JSON file: {error}.")]) from None
+    found = data if isinstance(data, list) else [data]
+    if not all(isinstance(d, dict) for d in found):
+        raise SpecError([specs.Problem("spec", f"{file} must hold a spec or a list of specs.")])
+    return found
+
+
+@app.command()
+def runs(as_json: AsJson = False, limit: int = 200) -> None:
+    """The runs of this store, newest first."""
+    store = open_store()
+    rows = []
+    for entry in store.entries(limit=limit):
+        spec = RunSpec.model_validate_json(entry.spec)
+        row = {
+            "run_id": entry.key.run_id,
+            "attempt": entry.key.attempt,
+            "status": entry.last,
+            "created_s": entry.created_s,
+        }
+        rows.append({**row, "model": spec.model, "task": spec.task, "method": spec.method, "steps": spec.train.steps})
+    show(rows, as_json, "runs")
+
+
+@app.command()
+def record(run_ids: Annotated[list[str], typer.Argument(help="Finished runs, as one comparison.")]) -> None:
+    """Make stored runs the recorded ones that the page shows at first."""
+    with sentences(False):
+        for old in recorded.FOLDER.glob("*.jsonl"):
+            old.unlink()
+        for run_id in run_ids:
+            print(recorded.record(open_store(), run_id))
+
+
+def complete(data: dict[str, Any]) -> RunSpec:
+    """A checked spec with the weights that would be used now. Raises `SpecError`."""
+    spec: RunSpec = specs.build(RunSpec, data)
+    try:
+        entry = models.find(spec.model, local=True)
+    except (ValueError, ResourceError) as error:
+        raise SpecError([specs.Problem("model", str(error))]) from None
+    if arch := models.arch(entry):
+        specs.check(spec, arch)
+    return spec.model_copy(update={"model": entry.key, "weights": spec.weights or models.weights_of(entry)})
+
+
+def train_all(wanted: Sequence[RunSpec], again: bool) -> list[analysis.Record]:
+    """Submit, draw the progress, and return the records; Ctrl-C stops after the step under way."""
+    store = open_store()
+    jobs = Jobs(store, Inline(store, lab_home()))
+    tickets = jobs.submit(wanted, owner(), again)
+    try:
+        watch(store, tickets)
+    except KeyboardInterrupt:
+        people.print("Stopping after the step under way.")
+        jobs.cancel([t.key for t in tickets], owner())
+        watch(store, tickets)
+    jobs.wait([t.key for t in tickets])
+    jobs.close()
+    return [record for t in tickets if (record := analysis.load(store, *t.key))]
