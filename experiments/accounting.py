@@ -73,6 +73,21 @@ class Arch(BaseModel):
             t for t in self.tensors if t.layer is not None and len(t.shape) == 2 and t.name.endswith(".weight")
         )
 
+    @cached_property
+    def transposed(self) -> frozenset[str]:
+        """Names of matrices that lie as (in, out), as GPT-2's do: told by a bias as long as the second side."""
+        biases = {t.name.removesuffix(".bias"): t.shape[0] for t in self.tensors if t.name.endswith(".bias")}
+        lengths = ((t, biases.get(t.name.removesuffix(".weight"))) for t in self.linears)
+        return frozenset(t.name for t, length in lengths if length == t.shape[1] != t.shape[0])
+
+    def fan_in(self, linear: Tensor) -> int:
+        """Features that this matrix takes."""
+        return linear.shape[0 if linear.name in self.transposed else 1]
+
+    def fan_out(self, linear: Tensor) -> int:
+        """Features that this matrix gives."""
+        return linear.shape[1 if linear.name in self.transposed else 0]
+
     @property
     def linear_names(self) -> tuple[str, ...]:
         """Each once, in the order of a forward pass where it is known, else as the file has them."""
@@ -125,12 +140,20 @@ def folder_arch(folder: Path) -> Arch:
     tensors = tuple(t for file in sorted(folder.glob("*.safetensors")) for t in _header(file))
     if not tensors:
         raise ValueError(f"{folder.name} has no safetensors weights; other formats are not loaded.")
-    config = config.get("text_config") or config
+    return _arch(tensors, config.get("text_config") or config, folder.name)
 
+
+def module_arch(model: Any) -> Arch:
+    """The architecture of a loaded transformers model."""
+    tensors = tuple(Tensor(name=name, shape=tuple(p.shape)) for name, p in model.named_parameters())
+    return _arch(tensors, model.config.get_text_config().to_dict(), "The model")
+
+
+def _arch(tensors: tuple[Tensor, ...], config: Mapping[str, Any], title: str) -> Arch:
     def first(*names: str) -> int:
         value = next((config[n] for n in names if config.get(n)), None)
         if value is None:
-            raise ValueError(f"{folder.name}: config.json names no {names[0]}; is it a causal language model?")
+            raise ValueError(f"{title}: config.json names no {names[0]}; is it a causal language model?")
         return int(value)
 
     width, heads = first("hidden_size", "n_embd", "d_model"), first("num_attention_heads", "n_head", "num_heads")

@@ -154,8 +154,20 @@ class SampleSpec(BaseModel):
 
 
 def digest(spec: BaseModel) -> str:
-    canonical = json.dumps(spec.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+    text = json.dumps(canonical(spec), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def canonical(spec: BaseModel) -> dict[str, Any]:
+    """The spec as JSON without the later fields that stand at their default: what runs stored before them have, too."""
+    data = spec.model_dump(mode="json")
+    for name, info in type(spec).model_fields.items():
+        value = getattr(spec, name)
+        if isinstance(value, BaseModel):
+            data[name] = canonical(value)
+        if isinstance(info.json_schema_extra, dict) and info.json_schema_extra.get("later") and value == info.default:
+            del data[name]
+    return data
 
 
 @dataclass(frozen=True)
@@ -186,7 +198,7 @@ def build(kind: type[BaseModel], data: Mapping[str, Any]) -> Any:
 def check(spec: RunSpec, arch: Arch) -> None:
     """Raise `SpecError` where the settings do not fit this architecture."""
     found = methods.find(spec.method).check(arch, spec.settings)
-    if problems := [Problem(f"settings.{field}", sentence) for field, sentence in found]:
+    if problems := [Problem(f"settings.{field}" if field else "method", sentence) for field, sentence in found]:
         raise SpecError(problems)
 
 

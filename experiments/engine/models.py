@@ -25,6 +25,9 @@ from experiments.catalog.cache import make_once
 from experiments.engine import memory
 
 warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)  # PEFT asks by the old name
+warnings.filterwarnings(
+    "ignore", "Unsupported layer type", UserWarning
+)  # PEFT has no list of norms; any of them is fine
 logging.disable_progress_bar()  # the lab tells progress itself
 Report = Callable[[str, int, "int | None"], None]
 """Called with (stage, done, total) in bytes."""

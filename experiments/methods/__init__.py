@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 
-from experiments.methods import full, lora, partial, prefix, prompt, zero_shot
+from experiments.methods import bitfit, full, ia3, layernorm, lora, partial, prefix, prompt, zero_shot
 from experiments.methods.base import Method, Settings
 
 METHODS: tuple[Method, ...] = (
     lora.METHOD,
     prompt.METHOD,
     prefix.METHOD,
+    ia3.METHOD,
+    layernorm.METHOD,
+    bitfit.METHOD,
     partial.METHOD,
     full.METHOD,
     zero_shot.METHOD,

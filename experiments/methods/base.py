@@ -27,9 +27,16 @@ class NoSettings(Settings):
     """A method without a knob."""
 
 
-def knob(default: Any, title: str, *, low: str = "", high: str = "", unit: str = "", **limits: Any) -> Any:
-    """A settings field: its name for people, what too low and too high do, its unit, and pydantic's limits."""
-    return Field(default, title=title, json_schema_extra={"low": low, "high": high, "unit": unit}, **limits)
+def knob(
+    default: Any, title: str, *, low: str = "", high: str = "", unit: str = "", later: bool = False, **limits: Any
+) -> Any:
+    """A settings field: its name for people, what too low and too high do, its unit, and pydantic's limits.
+
+    `later`: it came after runs were stored, so a run's id leaves it out while it stands at its default, which may
+    therefore never change.
+    """
+    extra: dict[str, Any] = {"low": low, "high": high, "unit": unit, **({"later": True} if later else {})}
+    return Field(default, title=title, json_schema_extra=extra, **limits)
 
 
 @dataclass(frozen=True)
@@ -38,7 +45,8 @@ class Method:
 
     `count(arch, settings)` is the exact number of trainable parameters.
     `attach(model, settings, tokenizer)` makes exactly those trainable and returns the model to call; the model comes frozen.
-    `check(arch, settings)` names settings this architecture cannot take, as (field, sentence) pairs.
+    `check(arch, settings)` names settings this architecture cannot take, as (field, sentence) pairs; the field is empty
+    where it cannot take the method at all.
     `learning_rate(settings)` is the default, `usual_rates` the range that people use.
     """
 

@@ -73,9 +73,8 @@ def gpt2(tmp_path_factory: pytest.TempPathFactory, smollm2: Path) -> Path:
     return tiny_gpt2(tmp_path_factory.mktemp("models") / "gpt2", smollm2)
 
 
-@pytest.fixture(scope="session")
-def weights(base: Any) -> Iterator[Callable[[], bool]]:
-    """Says whether the base's weights are still bit for bit those that were loaded; asked once more at the very end."""
+def untouched(base: Any) -> Callable[[], bool]:
+    """Says whether a base's weights are still bit for bit those that they are now."""
     import torch
 
     loaded = {name: p.detach().clone() for name, p in base.model.named_parameters()}
@@ -86,6 +85,13 @@ def weights(base: Any) -> Iterator[Callable[[], bool]]:
             torch.equal(now[n], p) and not now[n].requires_grad and now[n].grad is None for n, p in loaded.items()
         )
 
+    return are_untouched
+
+
+@pytest.fixture(scope="session")
+def weights(base: Any) -> Iterator[Callable[[], bool]]:
+    """Says whether the base's weights are still bit for bit those that were loaded; asked once more at the very end."""
+    are_untouched = untouched(base)
     yield are_untouched
     assert are_untouched()
 

@@ -17,8 +17,8 @@ from experiments import methods
 from experiments.accounting import folder_arch
 from experiments.engine import adapters, data, models, training
 from experiments.engine.randomness import RandomState
-from experiments.specs import check
-from tests.engine.conftest import run_spec
+from experiments.specs import SpecError, check
+from tests.engine.conftest import run_spec, untouched
 from tests.models import tiny_llama
 
 FITTED = {"partial": {"last_layers": 1}}  # where the defaults want more layers than two
@@ -33,7 +33,11 @@ VARIANTS = [(m.key, FITTED.get(m.key, {})) for m in methods.METHODS] + [
     ("prefix", {"init": "random"}),
     ("prefix", {"init": "vocabulary", "virtual_tokens": 3}),
     ("partial", {"last_layers": 2}),
+    ("ia3", {"feedforward": False}),
+    ("ia3", {"attention": False}),
 ]
+WHOLE_TENSORS = ("full", "partial", "bitfit")
+"""Methods that PEFT has no adapter for: they move tensors of the model itself."""
 TRAINED = [(m, s) for m, s in VARIANTS if methods.find(m).trains]
 TRAINED_NAMES = {
     "lora": lambda name: ".lora_A." in name or ".lora_B." in name,
@@ -41,6 +45,9 @@ TRAINED_NAMES = {
     "prefix": lambda name: name.startswith("prompt_encoder."),
     "full": lambda name: True,
     "partial": lambda name: ".layers.1." in name,
+    "ia3": lambda name: ".ia3_l." in name,
+    "layernorm": lambda name: ".ln_tuning_layers." in name,
+    "bitfit": lambda name: name.endswith(".bias"),
     "zero-shot": lambda name: False,
 }
 """What each method says it trains, by its name in the module tree; a new method has to say so, too."""
@@ -53,8 +60,43 @@ def named(pairs: list) -> dict[str, Any]:
 all_variants = pytest.mark.parametrize("method, settings", **named(VARIANTS))
 trained_variants = pytest.mark.parametrize("method, settings", **named(TRAINED))
 peft_variants = pytest.mark.parametrize(
-    "method, settings", **named([(m, s) for m, s in TRAINED if m not in ("full", "partial")])
+    "method, settings", **named([(m, s) for m, s in TRAINED if m not in WHOLE_TENSORS])
 )
+
+
+@pytest.fixture(scope="module")
+def biased(tmp_path_factory, smollm2):
+    """Three layers, biases, another width."""
+    return tiny_llama(tmp_path_factory.mktemp("models") / "biased", smollm2, width=32, layers=3, bias=True)
+
+
+@pytest.fixture(scope="module")
+def biased_base(biased):
+    return models.load(biased, "biased", "local:biased")
+
+
+def wants_biases(request: pytest.FixtureRequest) -> bool:
+    return (
+        getattr(request.node, "callspec", None) is not None and request.node.callspec.params.get("method") == "bitfit"
+    )
+
+
+@pytest.fixture
+def base(request, base, biased_base):
+    """The two-layer Llama; for a method of biases, which it has none of, the three-layer one."""
+    return biased_base if wants_biases(request) else base
+
+
+@pytest.fixture
+def folder(request, tiny, biased):
+    """Where that base lies."""
+    return biased if wants_biases(request) else tiny
+
+
+@pytest.fixture
+def weights(base):
+    """Says whether the weights of the base are bit for bit those it had when the test began."""
+    return untouched(base)
 
 
 def begin(base, method, settings, seed=0, rate=None) -> training.Trial:
@@ -110,6 +152,13 @@ def test_only_what_it_names_trains(method, settings, base, weights):
     assert weights()
 
 
+def test_bitfit_says_that_a_model_has_no_biases(tiny):
+    with pytest.raises(SpecError) as caught:
+        check(run_spec("bitfit"), folder_arch(tiny))
+    (problem,) = caught.value.problems
+    assert problem.field == "method" and problem.sentence.startswith("This model has no biases, so BitFit has nothing")
+
+
 def test_zero_shot_is_the_base(base):
     trial = begin(base, "zero-shot", {})
     assert trial.parameters == [] and trial.optimizer is None
@@ -163,20 +212,20 @@ def test_saved_and_loaded_it_gives_the_same_logits(method, settings, base, weigh
 
 
 @peft_variants
-def test_plain_peft_loads_the_adapter(method, settings, base, tiny, tmp_path):
+def test_plain_peft_loads_the_adapter(method, settings, base, folder, tmp_path):
     trial = begin(base, method, settings)
     advance(trial, base, 3)
     adapters.save(trial.model, tmp_path / "adapter")
-    plain = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(tiny), tmp_path / "adapter").eval()
+    plain = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(folder), tmp_path / "adapter").eval()
     torch.testing.assert_close(logits(plain, base), logits(trial.model, base), rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize(("method", "settings"), [("full", {}), ("partial", {"last_layers": 1})])
-def test_plain_transformers_takes_the_saved_tensors(method, settings, base, tiny, tmp_path):
+@pytest.mark.parametrize(("method", "settings"), [("full", {}), ("partial", {"last_layers": 1}), ("bitfit", {})])
+def test_plain_transformers_takes_the_saved_tensors(method, settings, base, folder, tmp_path):
     trial = begin(base, method, settings)
     advance(trial, base, 3)
     adapters.save(trial.model, tmp_path / "adapter")
-    plain = AutoModelForCausalLM.from_pretrained(tiny)
+    plain = AutoModelForCausalLM.from_pretrained(folder)
     left = plain.load_state_dict(load_file(tmp_path / "adapter" / adapters.TENSORS), strict=False)
     plain.tie_weights()
     assert not left.unexpected_keys
@@ -208,15 +257,15 @@ def assert_counted(folder, base, method, settings) -> None:
     if isinstance(trial.model, PeftModel):
         assert counted == trial.model.get_nb_trainable_parameters()[0]
     else:
-        assert method in ("full", "partial", "zero-shot")
+        assert method in (*WHOLE_TENSORS, "zero-shot")
     if trial.parameters:
         assert None not in trial.backward(rows(base))
         trial.update()
 
 
 @all_variants
-def test_counted_on_llama(method, settings, tiny, base):
-    assert_counted(tiny, base, method, settings)
+def test_counted_on_llama(method, settings, folder, base):
+    assert_counted(folder, base, method, settings)
 
 
 @pytest.fixture(scope="module")
@@ -227,17 +276,6 @@ def gpt2_base(gpt2):
 @pytest.mark.parametrize("method, settings", **named(GPT2))
 def test_counted_on_gpt2(method, settings, gpt2, gpt2_base):
     assert_counted(gpt2, gpt2_base, method, settings)
-
-
-@pytest.fixture(scope="module")
-def biased(tmp_path_factory, smollm2):
-    """Three layers, biases, another width."""
-    return tiny_llama(tmp_path_factory.mktemp("models") / "biased", smollm2, width=32, layers=3, bias=True)
-
-
-@pytest.fixture(scope="module")
-def biased_base(biased):
-    return models.load(biased, "biased", "local:biased")
 
 
 @all_variants

@@ -143,7 +143,8 @@ WRONG = [
     ({"task": "pirat"}, "task",
      "There is no task “pirat”; the tasks are pirate, plain-english, sentiment. Did you mean “pirate”?"),
     ({"method": "lorra"}, "method",
-     "There is no method “lorra”; there are lora, prompt, prefix, partial, full, zero-shot. Did you mean “lora”?"),
+     "There is no method “lorra”; there are lora, prompt, prefix, ia3, layernorm, bitfit, partial, full, "
+     "zero-shot. Did you mean “lora”?"),
     ({"colour": "red"}, "colour", "There is no setting “colour” here; there are schema_version, model, weights, task, "
      "method, settings, train, seed."),
     ({"schema_version": 2}, "schema_version", "schema_version must be one of 1."),
@@ -206,9 +207,16 @@ def test_a_soft_prompt_must_leave_room():
         check(run_spec(method="prompt"), short)
 
 
-@pytest.mark.parametrize("method", methods.METHODS, ids=lambda m: m.key)
+@pytest.mark.parametrize("method", [m for m in methods.METHODS if m.key != "bitfit"], ids=lambda m: m.key)
 def test_the_defaults_fit_the_real_model(method):
     check(run_spec(method=method.key), ARCH)
+
+
+def test_bitfit_fits_a_model_with_biases_only():
+    check(run_spec(method="bitfit"), llama_arch({**models.MODELS[0].config, "attention_bias": True}))
+    with pytest.raises(SpecError, match=r"^This model has no biases, so BitFit has nothing to train;.*\.$") as caught:
+        check(run_spec(method="bitfit"), ARCH)
+    assert [p.field for p in caught.value.problems] == ["method"]
 
 
 # ---- questions
