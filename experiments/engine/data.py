@@ -1,7 +1,6 @@
-"""From rows to batches: the model's template, tokens, and which of them count in the loss.
+"""From rows to batches. What a template makes of a row, and which tokens count, is `experiments.templates`.
 
-Shapes: B rows, T tokens. The prompt is read, the completion (with the template's end of turn) is learnt. A model without
-a chat template reads "prompt, newline, completion, end of text". Tokens are those TRL's SFTTrainer makes of the same rows.
+Shapes: B rows, T tokens. With the model's chat template, tokens are those TRL's SFTTrainer makes of the same rows.
 """
 
 from __future__ import annotations
@@ -14,16 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from experiments import templates
 from experiments.catalog.tasks.base import Row
-
-
-@dataclass(frozen=True)
-class Example:
-    """One row as token ids; those from `start` on are learnt. `cut` says that its end did not fit."""
-
-    ids: tuple[int, ...]
-    start: int
-    cut: bool = False
+from experiments.templates import CHAT, Codec, Example
 
 
 @dataclass(frozen=True)
@@ -40,26 +32,25 @@ class Batch:
         return int(self.mask_BT.sum())
 
 
-def prompt_ids(tokenizer: Any, prompt: str) -> list[int]:
-    """A prompt as the model's template puts it, up to where the answer begins."""
-    if tokenizer.chat_template is None:
-        return list(tokenizer(prompt + "\n")["input_ids"])
-    turn = [{"role": "user", "content": prompt}]
-    return list(tokenizer.apply_chat_template(turn, add_generation_prompt=True, return_dict=False))
+def codec(tokenizer: Any) -> Codec:
+    """A loaded tokenizer as templates need it."""
+
+    def ids(text: str, special: bool) -> list[int]:
+        return tokenizer(text, add_special_tokens=special)["input_ids"]
+
+    chat_template = tokenizer.get_chat_template() if tokenizer.chat_template else None  # of several, the default
+    return Codec(ids, tokenizer.eos_token or "", chat_template, tokenizer.special_tokens_map)
 
 
-def encode(tokenizer: Any, row: Row, max_length: int) -> Example:
+def prompt_ids(tokenizer: Any, prompt: str | Row, template: str = CHAT) -> list[int]:
+    """A prompt as the template puts it, up to where the answer begins."""
+    row = Row(prompt, "") if isinstance(prompt, str) else prompt
+    return templates.prompt_ids(codec(tokenizer), row, template)
+
+
+def encode(tokenizer: Any, row: Row, max_length: int, template: str = CHAT) -> Example:
     """A row's tokens, cut at `max_length`."""
-    prompt = prompt_ids(tokenizer, row.prompt)
-    if tokenizer.chat_template is None:
-        ids = list(tokenizer(f"{row.prompt}\n{row.completion}{tokenizer.eos_token}")["input_ids"])
-    else:
-        turns = [{"role": "user", "content": row.prompt}, {"role": "assistant", "content": row.completion}]
-        ids = list(tokenizer.apply_chat_template(turns, return_dict=False))
-    if ids[: len(prompt)] != prompt:  # the seam was tokenized otherwise: join the two ends as they are
-        answer = tokenizer(row.completion + tokenizer.eos_token, add_special_tokens=False)["input_ids"]
-        ids = prompt + list(answer)
-    return Example(tuple(ids[:max_length]), min(len(prompt), max_length), len(ids) > max_length)
+    return templates.encode(codec(tokenizer), row, max_length, template)
 
 
 def encode_text(tokenizer: Any, text: str, max_length: int) -> Example:

@@ -18,11 +18,15 @@ ASSETS = Path(__file__).parents[3] / "assets"
 
 @dataclass(frozen=True)
 class Row:
-    """One example. `facts`: short strings of which an answer should contain one (empty where the task has no facts)."""
+    """One example. `facts`: short strings of which an answer should contain one (empty where the task has no facts).
+    `before`: earlier turns of the conversation as (role, text). `fields`: further (name, text) that a template may name.
+    """
 
     prompt: str
     completion: str
     facts: tuple[str, ...] = ()
+    before: tuple[tuple[str, str], ...] = ()
+    fields: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
