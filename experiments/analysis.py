@@ -54,7 +54,8 @@ class Record:
     def seconds_per_step(self) -> float | None:
         """Mean over the steps after the first, which warms up; of the first where there is no other."""
         if len(self.steps) > 1:
-            return (self.steps[-1].train_s - self.steps[0].train_s) / (len(self.steps) - 1)
+            first, last = self.steps[0], self.steps[-1]
+            return (last.train_s - first.train_s) / (last.step - first.step)
         return self.steps[0].train_s if self.steps else None
 
     @property

@@ -2,7 +2,8 @@
 
 A run id (the hash of its spec) can have several attempts: a failed or stopped one is tried again, "run again" makes
 another. The state of an attempt is its last event, never a column of its own. Who wants a run is kept beside it: it is
-stopped when nobody does any more. Nothing here decides when anything runs: see `jobs`.
+stopped when nobody does any more. Nothing here decides when anything runs: see `jobs`. The tables `shelf`, `gists` and
+`swept` are written by `shelf` and `gists`: what owners call their runs, and numbers that could be made anew from events.
 """
 
 from __future__ import annotations
@@ -32,6 +33,14 @@ CREATE TABLE IF NOT EXISTS wanted (
     run_id TEXT, attempt INTEGER, owner TEXT, active INTEGER, PRIMARY KEY (run_id, attempt, owner)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS facts (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS runs_by_time ON runs (kind, created_s);
+CREATE INDEX IF NOT EXISTS wanted_by_owner ON wanted (owner);
+CREATE TABLE IF NOT EXISTS shelf (
+    run_id TEXT, owner TEXT, name TEXT NOT NULL DEFAULT '', note TEXT NOT NULL DEFAULT '',
+    pinned INTEGER NOT NULL DEFAULT 0, deleted_s REAL, PRIMARY KEY (run_id, owner)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS gists (
+    run_id TEXT, attempt INTEGER, body TEXT, PRIMARY KEY (run_id, attempt)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS swept (
+    run_id TEXT, attempt INTEGER, time_s REAL, PRIMARY KEY (run_id, attempt)) WITHOUT ROWID;
 """
 END_KINDS = tuple(kind.model_fields["kind"].default for kind in events.END)
 
@@ -101,6 +110,11 @@ class Store:
             self._local.db, self._local.pid = db, os.getpid()
         return self._local.db
 
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """This thread's connection, for `shelf` and `gists`."""
+        return self._db
+
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         db = self._db
@@ -130,7 +144,7 @@ class Store:
                 last = "interrupted"
             if found and last not in END_KINDS:
                 state = "shared"
-            elif last == "finished" and not again:
+            elif last == "finished" and not again and not self._is_swept(key):
                 state = "stored"
             else:
                 state, key = "new", Key(run_id, key.attempt + 1)
@@ -138,7 +152,12 @@ class Store:
                 db.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?)", row)
                 self._insert(key, events.Queued())
             db.execute("INSERT OR REPLACE INTO wanted VALUES (?, ?, ?, 1)", (*key, owner))
+            db.execute("UPDATE shelf SET deleted_s = NULL WHERE run_id = ? AND owner = ?", (run_id, owner))
         return key, state
+
+    def _is_swept(self, key: Key) -> bool:
+        """Whether its adapter was thrown away after everybody had deleted it: then asking for it trains it anew."""
+        return self._db.execute("SELECT 1 FROM swept WHERE run_id = ? AND attempt = ?", key).fetchone() is not None
 
     def append(self, key: Key, event: events.Event) -> int:
         """Add an event to an attempt; its number. What comes after an end is refused (`ValueError`)."""

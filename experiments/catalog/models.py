@@ -86,6 +86,15 @@ def find(key: str, local: bool = False) -> ModelEntry:
     raise ValueError(f"There is no model “{key[:60]}”; there is {', '.join(known)}.{hint}")
 
 
+def public_name(key: str) -> str:
+    """What a model is called outside this machine: its hub id where it has one, never a path."""
+    try:
+        entry = find(key, local=True)
+    except ValueError:
+        return key
+    return entry.resource.hub.repo_id if entry.resource.hub else Path(entry.key).name
+
+
 def weights_of(entry: ModelEntry) -> str:
     """Which bytes a run of this model would use now; part of the spec. May ask the hub (5 s at most). Raises
     `ResourceError`.

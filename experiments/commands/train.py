@@ -1,20 +1,19 @@
-"""Training from the command line: one run, a race of several, and the runs of the store."""
+"""Training from the command line: one run, and a race of several."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from experiments import analysis, recorded, specs
+from experiments import analysis, export, recorded, specs
 from experiments.catalog import models
 from experiments.catalog.cache import ResourceError, lab_home
 from experiments.jobs import Jobs
 from experiments.specs import RunSpec, SpecError
-from experiments.terminal import AsJson, app, finish, open_store, owner, people, sentences, show, watch
+from experiments.terminal import AsJson, app, finish, open_store, owner, people, sentences, watch
 from experiments.workers import Inline
 
 
@@ -51,7 +50,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 @app.command()
 def race(
-    spec: Annotated[list[Path], typer.Option("--spec", help="A run's spec as JSON, or a list of them.")],
+    spec: Annotated[list[Path], typer.Option("--spec", help="A run's spec as YAML or JSON, or a list of them.")],
     again: Annotated[bool, typer.Option("--again")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -64,30 +63,14 @@ def race(
 
 def _read_specs(file: Path) -> list[dict[str, Any]]:
     try:
-        data = json.loads(file.read_text("utf8"))
-    except (OSError, ValueError) as error:
-        raise SpecError([specs.Problem("spec", f"{file} is not a readable JSON file: {error}.")]) from None
-    found = data if isinstance(data, list) else [data]
-    if not all(isinstance(d, dict) for d in found):
-        raise SpecError([specs.Problem("spec", f"{file} must hold a spec or a list of specs.")])
-    return found
-
-
-@app.command()
-def runs(as_json: AsJson = False, limit: int = 200) -> None:
-    """The runs of this store, newest first."""
-    store = open_store()
-    rows = []
-    for entry in store.entries(limit=limit):
-        spec = RunSpec.model_validate_json(entry.spec)
-        row = {
-            "run_id": entry.key.run_id,
-            "attempt": entry.key.attempt,
-            "status": entry.last,
-            "created_s": entry.created_s,
-        }
-        rows.append({**row, "model": spec.model, "task": spec.task, "method": spec.method, "steps": spec.train.steps})
-    show(rows, as_json, "runs")
+        with file.open("rb") as opened:
+            content = opened.read(export.SPEC_LIMIT + 1)
+    except OSError as error:
+        raise SpecError([specs.Problem("spec", f"{file} is not a readable file: {error.strerror}.")]) from None
+    try:
+        return export.parse_specs(content)
+    except SpecError as error:
+        raise SpecError([specs.Problem("spec", f"{file}: {p.sentence}") for p in error.problems]) from None
 
 
 @app.command()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -131,6 +134,78 @@ def test_runs_are_listed_newest_first(lab, first):
     assert len(answered(lab("runs", "--limit", "1", "--json"))["runs"]) == 1
 
 
+def test_runs_are_filtered_and_a_filter_that_means_nothing_is_refused(lab, first):
+    found = answered(lab("runs", "--filter", "method=lora rank=4 status=finished seed=3", "--json"))["runs"]
+    assert {r["run_id"] for r in found} == {first["run_id"]}
+    assert found[0]["held_out"] == first["held_out"][-1]["loss"] and found[0]["rank"] == 4
+    assert answered(lab("runs", "--filter", "rank>4000", "--json"))["runs"] == []
+    wrong = lab("runs", "--filter", "colour=red", "--json")
+    assert wrong.returncode == 2
+    assert json.loads(wrong.stdout)["problems"][0]["sentence"].startswith("There is no field “colour”; there are ")
+
+
+def export(lab: Call, run: dict[str, Any], kind: str, to: Path) -> bytes:
+    done = answered(lab("export", "--run", run["run_id"], "--as", kind, "--to", str(to), "--json"))
+    content = Path(done["path"]).read_bytes()
+    assert done["bytes"] == len(content) and done["as"] == kind
+    return content
+
+
+def test_a_run_is_exported_as_what_others_read(lab, first, tmp_path, tiny):
+    rows = list(csv.DictReader(io.StringIO(export(lab, first, "csv", tmp_path / "curve.csv").decode())))
+    assert [(int(r["step"]), float(r["loss"])) for r in rows if r["loss"]] == [
+        (c["step"], c["loss"]) for c in first["curve"]
+    ]
+    lines = [json.loads(line) for line in export(lab, first, "jsonl", tmp_path).splitlines()]
+    assert lines[0]["kind"] == "queued" and lines[-1]["kind"] == "finished"
+    assert [line["loss"] for line in lines if line["kind"] == "stepped"] == [c["loss"] for c in first["curve"]]
+    export(lab, first, "yaml", tmp_path / "spec.yaml")
+    same = answered(lab("race", "--spec", str(tmp_path / "spec.yaml"), "--json"))["runs"]
+    assert [r["run_id"] for r in same] == [first["run_id"]] and same[0]["curve"] == first["curve"]
+
+
+def test_the_exported_adapter_is_read_by_peft(lab, first, tmp_path, tiny):
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    export(lab, first, "adapter", tmp_path / "adapter.zip")
+    with zipfile.ZipFile(tmp_path / "adapter.zip") as archive:
+        archive.extractall(tmp_path / "adapter")
+        assert str(tiny).encode() not in b"".join(archive.read(n) for n in archive.namelist())
+    ids, base = torch.arange(40)[None], AutoModelForCausalLM.from_pretrained(tiny)
+    with torch.no_grad():
+        plain = base(ids).logits
+        mine = PeftModel.from_pretrained(base, tmp_path / "adapter")(ids).logits
+        stored = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(tiny), first["adapter_path"])(
+            ids
+        ).logits
+    assert torch.equal(mine, stored) and not torch.equal(mine, plain)
+
+
+@pytest.mark.parametrize(
+    ("run", "kind", "to", "sentence"),
+    [
+        ("0123456789ab", "csv", "x.csv", "There is no run “0123456789ab”"),
+        ("FIRST", "pdf", "x.pdf", "“pdf” is none of csv, jsonl, yaml, adapter."),
+        ("FIRST", "csv", "no/such/folder/x.csv", "cannot be written"),
+    ],
+)
+def test_an_export_that_cannot_be_is_one_sentence_and_leaves_nothing(lab, first, tmp_path, run, kind, to, sentence):
+    run = first["run_id"] if run == "FIRST" else run
+    done = lab("export", "--run", run, "--as", kind, "--to", str(tmp_path / to))
+    assert done.returncode == 2 and sentence in done.stderr and "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_recorded_run_is_exported_too(lab, tmp_path):
+    from experiments import recorded
+
+    run = recorded.load()[0]
+    lines = export(lab, {"run_id": run.run_id}, "jsonl", tmp_path / "x.jsonl").splitlines()
+    assert json.loads(lines[-1])["kind"] == "finished"
+
+
 def changed(**changes: str) -> list[str]:
     command = [part for part in RUN if part != "--json"]
     for name, value in changes.items():
@@ -153,7 +228,7 @@ WRONG = {
     "targets": (changed(set="targets=c_attn"), "settings.targets: This model has no module “c_attn”; it has "),
     "layers": (changed(set="layers=last 3"), "settings.layers: This model has 2 layers; “last 3” asks for 3."),
     "resource": (["fetch", "smollm2"], "There is no "),
-    "spec file": (["race", "--spec", "no-such.json"], "no-such.json is not a readable JSON file"),
+    "spec file": (["race", "--spec", "no-such.json"], "no-such.json is not a readable file"),
     "prompt": (["generate", "--model", "tiny", "--prompt", " "], "prompt: Type a prompt first."),
     "temperature": (
         ["generate", "--model", "tiny", "--prompt", "a", "--temperature", "9"],
