@@ -19,6 +19,7 @@ TENSORS = "trained.safetensors"
 
 def save(model: Any, folder: Path) -> int:
     """Save what was trained into `folder`; its size in bytes. Raises `OSError` where the disk is full."""
+    model.eval()  # an encoder of virtual tokens is run once more here: without its dropout
     partial = folder.with_name(folder.name + ".part")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -46,4 +47,7 @@ def load(base: Base, folder: Path) -> Any:
         for name, tensor in load_file(folder / TENSORS, device=str(base.device)).items():
             parameters[name].data = tensor
         return model
+    for name, parameter in model.named_parameters():
+        if name.endswith(".bias"):  # an adapter may bring biases, which PEFT writes over those in place
+            parameter.data = parameter.data.clone()
     return PeftModel.from_pretrained(model, folder).eval()

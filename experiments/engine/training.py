@@ -97,9 +97,20 @@ def begin(spec: RunSpec, base: Base) -> Trial:
     model = methods.find(spec.method).attach(fresh(base), spec.settings, base.tokenizer)
     parameters = own(model, base)
     optimizer = (
-        torch.optim.AdamW(parameters, lr=spec.train.learning_rate, weight_decay=0.0, fused=True) if parameters else None
+        torch.optim.AdamW(groups(model, spec), lr=spec.train.learning_rate, weight_decay=0.0, fused=True)
+        if parameters
+        else None
     )
     return Trial(model.train(), parameters, optimizer, base.tokenizer.pad_token_id)
+
+
+def groups(model: Any, spec: RunSpec) -> list[dict[str, Any]]:
+    """The trainable parameters by how fast they learn; all in one group but for methods that say otherwise."""
+    factor, found = methods.find(spec.method).rate_factor, dict[float, list[torch.nn.Parameter]]()
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            found.setdefault(factor(spec.settings, name, parameter.dim()), []).append(parameter)
+    return [{"params": found[times], "lr": spec.train.learning_rate * times} for times in sorted(found)]
 
 
 def look_steps(steps: int) -> set[int]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 
-from experiments.methods import bitfit, full, ia3, layernorm, lora, partial, prefix, prompt, zero_shot
+from experiments.methods import bitfit, full, ia3, layernorm, lora, p_tuning, partial, prefix, prompt, zero_shot
 from experiments.methods.base import Method, Settings
 
 METHODS: tuple[Method, ...] = (
     lora.METHOD,
     prompt.METHOD,
     prefix.METHOD,
+    p_tuning.METHOD,
     ia3.METHOD,
     layernorm.METHOD,
     bitfit.METHOD,

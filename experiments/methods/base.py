@@ -65,4 +65,6 @@ class Method:
     formula: Callable[[Arch, Any], str] = lambda arch, settings: ""
     """What is trained, in words and with the numbers of the count put in."""
     check: Callable[[Arch, Any], Iterable[tuple[str, str]]] = lambda arch, settings: ()
+    rate_factor: Callable[[Any, str, int], float] = lambda settings, name, dimensions: 1.0
+    """How much faster than the learning rate this parameter learns, by its name and number of dimensions."""
     trains: bool = True

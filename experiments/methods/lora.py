@@ -1,20 +1,31 @@
 """LoRA: beside a frozen matrix W (out × in) two thin ones learn, W' = W + (alpha / rank) · B A.
 
 A is rank × in and starts random, B is out × rank and starts at zero, so the untrained adapter changes nothing
-(Hu et al. 2021, section 4.1). Attached by PEFT.
+(Hu et al. 2021, section 4.1). Attached by PEFT. Its family are settings: rank-stabilised LoRA (Kalajdzievski 2023) scales by
+alpha / √rank; DoRA (Liu et al. 2024, section 4) trains the length of each row of W' beside its direction; LoRA+ (Hayou et
+al. 2024) lets B learn faster than A; PiSSA (Meng et al. 2024, section 3) starts with the strongest directions of W itself.
 """
 
 from __future__ import annotations
 
+import functools
+import tempfile
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import field_validator
+from pydantic import ValidationInfo, field_validator
 
 from experiments.accounting import LAYER, Arch, Tensor, layer_indices
 from experiments.methods.base import Method, Settings, knob
 
 ALL = "all-linear"
+STARTS: dict[str, Any] = {
+    "default": True,
+    "gaussian": "gaussian",
+    "pissa": "pissa_niter_16",  # a third of the time of the exact one, from 16 rounds of power iteration
+    "orthogonal": "orthogonal",
+}
+"""What PEFT calls them."""
 
 
 class LoraSettings(Settings):
@@ -44,6 +55,44 @@ class LoraSettings(Settings):
         high="“all” learns most; “0-5,12” names single layers.",
     )  # fmt: skip
 
+    rslora: bool = knob(
+        False, "Rank-stabilised", later=True,
+        low="Off: the update is scaled by alpha / rank, so a high rank learns slowly.",
+        high="On: by alpha / √rank, larger at every rank; lower the learning rate with it (arXiv 2312.03732).",
+    )  # fmt: skip
+    dora: bool = knob(
+        False, "DoRA", later=True,
+        low="Off: direction and length of each row move together.",
+        high="On: the length is trained on its own; some hold it steadier, and a step takes far longer (arXiv 2402.09353).",
+    )  # fmt: skip
+    plus_ratio: float = knob(
+        1.0, "LoRA+ ratio", ge=1, le=64, later=True,
+        low="1: both matrices learn equally fast.",
+        high="16 is the paper's choice, with half the usual learning rate; above that it can diverge (arXiv 2402.12354).",
+    )  # fmt: skip
+    bias: Literal["none", "lora_only", "all"] = knob(
+        "none", "Biases", later=True,
+        low="none: they stay. lora_only: those of the adapted matrices move, too.",
+        high="all: every bias moves; switching the adapter off then no longer gives the base back.",
+    )  # fmt: skip
+    init: Literal["default", "gaussian", "pissa", "orthogonal"] = knob(
+        "default", "Start", later=True,
+        low="default and gaussian start at the base: one of the two matrices is zero.",
+        high="pissa starts with the strongest directions of each matrix and learns fast at first (arXiv 2404.02948); "
+             "orthogonal needs an even rank.",
+    )  # fmt: skip
+
+    @field_validator("init")
+    @classmethod
+    def can_be_saved(cls, value: str, info: ValidationInfo) -> str:
+        if value == "orthogonal" and info.data.get("rank", 2) % 2:
+            raise ValueError("An orthogonal start needs an even rank.")
+        if value == "pissa" and (info.data.get("dora") or info.data.get("bias", "none") != "none"):
+            raise ValueError(
+                "PiSSA changes the base matrices, so it cannot be saved with DoRA or with biases: choose one."
+            )
+        return value
+
     @field_validator("targets", mode="before")
     @classmethod
     def split(cls, value: object) -> object:
@@ -59,24 +108,42 @@ def adapted(arch: Arch, settings: LoraSettings) -> list[Tensor]:
 
 
 def count(arch: Arch, settings: LoraSettings) -> int:
-    return sum(settings.rank * sum(t.shape) for t in adapted(arch, settings))
+    found = adapted(arch, settings)
+    lengths = sum(arch.fan_out(t) for t in found) if settings.dora else 0
+    return sum(settings.rank * sum(t.shape) for t in found) + lengths + sum(t.size for t in biases(arch, settings))
+
+
+def biases(arch: Arch, settings: LoraSettings) -> list[Tensor]:
+    """The biases that are trained beside the adapter."""
+    holders = {t.name.removesuffix(".weight") for t in adapted(arch, settings)}
+    found = [t for t in arch.tensors if t.name.endswith(".bias")]
+    if settings.bias == "all":
+        return found
+    return [t for t in found if t.name.removesuffix(".bias") in holders] if settings.bias == "lora_only" else []
 
 
 def formula(arch: Arch, settings: LoraSettings) -> str:
     layers = layer_indices(settings.layers, arch.layers)
     first = [t for t in adapted(arch, settings) if t.layer == layers[0]]
     sizes = " + ".join(f"({t.shape[1]} + {t.shape[0]})" for t in first)
-    return f"two thin matrices beside {len(first)} of each layer: {len(layers)} · {settings.rank} · [{sizes}]"
+    text = f"two thin matrices beside {len(first)} of each layer: {len(layers)} · {settings.rank} · [{sizes}]"
+    if settings.dora:
+        text += f" + a length for each row: {len(layers)} · {sum(arch.fan_out(t) for t in first)}"
+    return text + (f" + {len(found)} biases" if (found := biases(arch, settings)) else "")
 
 
 def check(arch: Arch, settings: LoraSettings) -> Iterator[tuple[str, str]]:
-    if missing := [t for t in settings.targets if t not in (ALL, *arch.linear_names)]:
+    missing = [t for t in settings.targets if t not in (ALL, *arch.linear_names)]
+    if missing:
         have = ", ".join(arch.linear_names)
         yield "targets", f"This model has no module {' or '.join(f'“{t[:40]}”' for t in missing)}; it has {have}."
     try:
         layer_indices(settings.layers, arch.layers)
     except ValueError as error:
         yield "layers", str(error)
+    else:
+        if not missing and settings.bias != "none" and not biases(arch, settings):
+            yield "bias", "This model has no biases to train there; choose none."
 
 
 def linear_names(model: Any) -> list[str]:
@@ -99,8 +166,36 @@ def attach(model: Any, settings: LoraSettings, tokenizer: Any) -> Any:
         lora_dropout=settings.dropout,
         target_modules=linear_names(model) if ALL in settings.targets else list(settings.targets),
         layers_to_transform=None if settings.layers == "all" else list(layer_indices(settings.layers, layers)),
+        use_rslora=settings.rslora,
+        use_dora=settings.dora,
+        bias=settings.bias,
+        init_lora_weights=STARTS[settings.init],
     )
-    return get_peft_model(model, config)
+    peft_model = get_peft_model(model, config)
+    return saved_as_plain(peft_model) if settings.init == "pissa" else peft_model
+
+
+def saved_as_plain(model: Any) -> Any:
+    """The same model; what it saves is an ordinary adapter, of twice the rank, for the unchanged base (PiSSA, appendix C)."""
+    start = tempfile.TemporaryDirectory(prefix="lora-start-")  # goes when the model goes
+    model.peft_config["default"].init_lora_weights = True  # this start is there already
+    model.save_pretrained(start.name)
+    model.peft_config["default"].init_lora_weights = STARTS["pissa"]
+    model.start = start
+    model.save_pretrained = functools.partial(
+        model.save_pretrained, path_initial_model_for_weight_conversion=start.name
+    )
+    return model
+
+
+def rate_factor(settings: LoraSettings, name: str, dimensions: int) -> float:
+    """LoRA+: B, and what is a vector, learn faster than A."""
+    return settings.plus_ratio if "lora_B" in name or dimensions == 1 else 1.0
+
+
+def learning_rate(settings: LoraSettings) -> float:
+    """The usual 1e-3, halved for what makes each step larger."""
+    return 5e-4 if settings.rslora or settings.plus_ratio > 1 or settings.init == "pissa" else 1e-3
 
 
 METHOD = Method(
@@ -114,7 +209,8 @@ METHOD = Method(
     formula=formula,
     check=check,
     attach=attach,
-    learning_rate=lambda settings: 1e-3,
+    learning_rate=learning_rate,
     usual_rates=(1e-4, 2e-3),
-    starts_at_base=lambda settings: True,
+    starts_at_base=lambda settings: settings.init in ("default", "gaussian"),
+    rate_factor=rate_factor,
 )

@@ -42,7 +42,7 @@ def start_ids(settings: SoftPromptSettings, tokenizer: Any, vocab: int) -> Any:
     return torch.tensor((ids * repeats)[: settings.virtual_tokens])
 
 
-def check_length(arch: Arch, settings: SoftPromptSettings) -> Iterator[tuple[str, str]]:
+def check_length(arch: Arch, settings: Any) -> Iterator[tuple[str, str]]:
     """Room for the text must be left beside the virtual tokens."""
     if settings.virtual_tokens > arch.max_length // 2:
         yield (

@@ -5,6 +5,7 @@ Shapes: B rows, T tokens, V vocabulary.
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -27,6 +28,18 @@ VARIANTS = [(m.key, FITTED.get(m.key, {})) for m in methods.METHODS] + [
     ("lora", {"targets": "all-linear", "rank": 3, "alpha": 6}),
     ("lora", {"targets": "q_proj,v_proj"}),
     ("lora", {"dropout": 0.4}),
+    ("lora", {"rslora": True, "rank": 9}),
+    ("lora", {"dora": True}),
+    ("lora", {"dora": True, "rslora": True, "layers": "last 1", "dropout": 0.2}),
+    ("lora", {"plus_ratio": 16}),
+    ("lora", {"bias": "lora_only", "layers": "last 1"}),
+    ("lora", {"bias": "all", "dora": True}),
+    ("lora", {"init": "gaussian"}),
+    ("lora", {"init": "pissa"}),
+    ("lora", {"init": "pissa", "rslora": True}),
+    ("lora", {"init": "orthogonal"}),
+    ("p-tuning", {"encoder": "LSTM", "hidden": 24, "dropout": 0.1}),
+    ("p-tuning", {"encoder": "LSTM", "hidden": 32, "encoder_layers": 1, "virtual_tokens": 3}),
     ("prompt", {"init": "random"}),
     ("prompt", {"init": "vocabulary", "virtual_tokens": 3}),
     ("prefix", {"projection": True}),
@@ -40,7 +53,8 @@ WHOLE_TENSORS = ("full", "partial", "bitfit")
 """Methods that PEFT has no adapter for: they move tensors of the model itself."""
 TRAINED = [(m, s) for m, s in VARIANTS if methods.find(m).trains]
 TRAINED_NAMES = {
-    "lora": lambda name: ".lora_A." in name or ".lora_B." in name,
+    "lora": lambda name: ".lora_" in name,
+    "p-tuning": lambda name: name.startswith("prompt_encoder."),
     "prompt": lambda name: name.startswith("prompt_encoder."),
     "prefix": lambda name: name.startswith("prompt_encoder."),
     "full": lambda name: True,
@@ -76,9 +90,8 @@ def biased_base(biased):
 
 
 def wants_biases(request: pytest.FixtureRequest) -> bool:
-    return (
-        getattr(request.node, "callspec", None) is not None and request.node.callspec.params.get("method") == "bitfit"
-    )
+    chosen = request.node.callspec.params if hasattr(request.node, "callspec") else {}
+    return chosen.get("method") == "bitfit" or "bias" in chosen.get("settings", {})
 
 
 @pytest.fixture
@@ -145,11 +158,39 @@ def test_only_what_it_names_trains(method, settings, base, weights):
     promised = {
         name
         for name in before
-        if TRAINED_NAMES[method](name) or (settings.get("last_layers") == 2 and ".layers." in name)
+        if TRAINED_NAMES[method](name)
+        or (settings.get("last_layers") == 2 and ".layers." in name)
+        or (settings.get("bias") == "all" and name.endswith(".bias"))
+        or (settings.get("bias") == "lora_only" and name.endswith(".bias") and ".layers.2." in name)
     }
     assert promised and changed == promised
     assert sum(p.numel() for p in trial.parameters) == sum(before[name].numel() for name in promised)
     assert weights()
+
+
+@pytest.mark.parametrize("chosen", [{}, {"dora": True}], ids=["lora", "dora"])
+def test_lora_plus_gives_the_rates_of_pefts_own(chosen, base):
+    from peft.optimizers import create_loraplus_optimizer
+
+    trial = begin(base, "lora", {"plus_ratio": 8, **chosen}, rate=1e-3)
+    theirs = create_loraplus_optimizer(trial.model, torch.optim.AdamW, lr=1e-3, loraplus_lr_ratio=8)
+
+    def rates(optimizer) -> dict[int, float]:
+        return {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+
+    assert rates(trial.optimizer) == pytest.approx(rates(theirs)) and set(rates(theirs).values()) == {1e-3, 8e-3}
+
+
+@pytest.mark.parametrize("scaling", [False, True])
+def test_a_pissa_adapter_is_saved_as_an_ordinary_one_for_the_same_base(scaling, base, tmp_path):
+    """Twice the rank, the same scale, and no trace of the changed base matrices."""
+    trial = begin(base, "lora", {"init": "pissa", "rslora": scaling, "rank": 4})
+    start = logits(trial.model, base)
+    torch.testing.assert_close(start, logits(base.model, base), rtol=0, atol=1e-4)
+    advance(trial, base, 2)
+    adapters.save(trial.model, tmp_path / "adapter")
+    saved = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
+    assert saved["r"] == 8 and saved["init_lora_weights"] is True
 
 
 def test_bitfit_says_that_a_model_has_no_biases(tiny):

@@ -80,6 +80,15 @@ def test_run_ids_are_the_same_in_every_process_and_version():
     assert other.stdout.strip() == "72f4b7e73227"
 
 
+def test_a_setting_that_came_later_leaves_ids_as_they_were_at_its_default():
+    later = {"rslora": False, "dora": "false", "plus_ratio": 1, "bias": "none", "init": "default"}
+    spelt = build(RunSpec, {**WHOLE, "settings": {**WHOLE["settings"], **later}})
+    assert spelt.run_id == build(RunSpec, WHOLE).run_id
+    for changed in ({"rslora": True}, {"dora": True}, {"plus_ratio": 2}, {"bias": "all"}, {"init": "pissa"}):
+        other = build(RunSpec, {**WHOLE, "settings": {**WHOLE["settings"], **changed}})
+        assert other.run_id != spelt.run_id
+
+
 def test_every_difference_is_another_run():
     changed = [
         {}, {"model": "other"}, {"weights": "hub:a/b@1"}, {"task": "sentiment"}, {"method": "full"}, {"seed": 1},
@@ -122,7 +131,16 @@ WRONG = [
     ({"settings": {"targets": ["q"] * 33}}, "settings.targets", "Target modules: at most 32."),
     ({"settings": {"layers": "1," * 200}}, "settings.layers", "Layers is longer than 200 characters."),
     ({"settings": {"rnak": 8}}, "settings.rnak",
-     "There is no setting “rnak” here; there are rank, alpha, dropout, targets, layers."),
+     "There is no setting “rnak” here; there are rank, alpha, dropout, targets, layers, rslora, dora, "
+     "plus_ratio, bias, init."),
+    ({"settings": {"init": "pizza"}}, "settings.init", "Start must be one of default, gaussian, pissa, orthogonal."),
+    ({"settings": {"init": "orthogonal", "rank": 3}}, "settings.init", "An orthogonal start needs an even rank."),
+    ({"settings": {"init": "pissa", "dora": True}}, "settings.init",
+     "PiSSA changes the base matrices, so it cannot be saved with DoRA or with biases: choose one."),
+    ({"settings": {"plus_ratio": 0.5}}, "settings.plus_ratio", "LoRA+ ratio must be at least 1."),
+    ({"method": "ia3", "settings": {"attention": False, "feedforward": False}}, "settings.feedforward",
+     "Choose keys and values, the feed-forward, or both: nothing would be trained."),
+    ({"method": "p-tuning", "settings": {"encoder": "GRU"}}, "settings.encoder", "Encoder must be one of MLP, LSTM."),
     ({"method": "full", "settings": {"rank": 8}}, "settings.rank", "There is no setting “rank” here; there are none."),
     ({"method": "prompt", "settings": {"init": "zeros"}}, "settings.init",
      "Start from must be one of text, vocabulary, random."),
@@ -143,7 +161,7 @@ WRONG = [
     ({"task": "pirat"}, "task",
      "There is no task “pirat”; the tasks are pirate, plain-english, sentiment. Did you mean “pirate”?"),
     ({"method": "lorra"}, "method",
-     "There is no method “lorra”; there are lora, prompt, prefix, ia3, layernorm, bitfit, partial, full, "
+     "There is no method “lorra”; there are lora, prompt, prefix, p-tuning, ia3, layernorm, bitfit, partial, full, "
      "zero-shot. Did you mean “lora”?"),
     ({"colour": "red"}, "colour", "There is no setting “colour” here; there are schema_version, model, weights, task, "
      "method, settings, train, seed."),
@@ -187,6 +205,7 @@ def test_an_unknown_model_is_refused_by_the_catalogue():
     [
         ("lora", {"targets": "c_attn"}, "settings.targets", "no module “c_attn”; it has q_proj, k_proj, v_proj"),
         ("lora", {"targets": "q_proj,lm_head"}, "settings.targets", "no module “lm_head”"),
+        ("lora", {"bias": "all"}, "settings.bias", "no biases to train there"),
         ("lora", {"layers": "last 31"}, "settings.layers", "has 30 layers; “last 31” asks for 31"),
         ("lora", {"layers": "0-30"}, "settings.layers", "has layers 0 to 29; “0-30” is outside"),
         ("lora", {"layers": "most"}, "settings.layers", "“all”, “last 6”, “first 2” or “0-5,12”"),
