@@ -6,13 +6,15 @@ answers do not wait for trainings: the worker takes them between two steps.
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from experiments import events
+from experiments import events, gists
 from experiments.specs import RunSpec, SampleSpec
 from experiments.store import Key, Store
 
@@ -180,3 +182,6 @@ class Jobs:
                     self.store.append(
                         key, events.Failed(cause=cause, advice="Press Start again: the worker was restarted.")
                     )
+        if job.kind == "train":
+            with contextlib.suppress(sqlite3.Error):  # a full disk: they are made when they are asked for
+                gists.gists(self.store, [entry for key in job.keys if (entry := self.store.entry(*key))])

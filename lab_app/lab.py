@@ -7,6 +7,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
+from experiments import shelf
 from experiments.analysis import Record
 from experiments.catalog import models
 from experiments.catalog.cache import lab_home
@@ -44,10 +45,14 @@ def gpu() -> str:
 
 
 def open_lab() -> Lab:
-    """The lab of this machine: its store under LAB_HOME, a worker process, and the first model warm where it is ready."""
-    from experiments import recorded
+    """The lab of this machine: its store under LAB_HOME, a worker process, and the first model warm where it is ready.
+
+    Raises `ValueError` where LAB_MIRRORS names what is not here.
+    """
+    from experiments import mirrors, recorded
     from experiments.workers import WorkerProcess
 
+    mirrors.asked()
     home = lab_home()
     store = Store(home / "lab.sqlite")
     lab = Lab(home, store, Jobs(store, WorkerProcess(home)), tuple(recorded.load()))
@@ -56,6 +61,7 @@ def open_lab() -> Lab:
 
 
 def _warm(lab: Lab) -> None:
+    shelf.sweep(lab.store, lab.home)
     first = models.available()[0]
     if models.is_ready(first):
         lab.jobs.executor.warm(first.key)

@@ -10,7 +10,7 @@ from typing import Annotated, Any, BinaryIO
 
 import typer
 
-from experiments import analysis, export, filters, recorded, shelf, specs
+from experiments import analysis, export, filters, mirrors, recorded, shelf, specs
 from experiments.catalog import models
 from experiments.catalog.cache import lab_home
 from experiments.specs import SpecError
@@ -113,3 +113,23 @@ def _fill(record: analysis.Record, rows: list[Row], kind: str, out: BinaryIO) ->
         case "adapter":
             folder = shelf.adapter_folder(Key(record.run_id, record.attempt), lab_home())
             export.adapter_zip(folder, out, models.public_name(record.spec.model))
+
+
+@app.command("mirror")
+def mirror_run(
+    run_id: Annotated[str, typer.Option("--run", help="A run of the store, or a recorded one.")],
+    to: Annotated[list[str], typer.Option("--to", help="trackio, tensorboard or wandb.")],
+    as_json: AsJson = False,
+) -> None:
+    """Send a stored run's numbers on to a tracker that is installed; its files go below LAB_HOME/mirrors."""
+    with sentences(as_json):
+        found = mirrors.find(to)
+        record, rows = _find(run_id)
+        folder = lab_home() / "mirrors"
+        feed = mirrors.Feed(found, record.spec, Key(record.run_id, record.attempt), folder)
+        for row in rows:
+            feed.tell(row.event)
+    if as_json:
+        print(json.dumps({"run_id": record.run_id, "to": feed.working, "folder": str(folder)}))
+    else:
+        print(f"{', '.join(feed.working) or 'nowhere: see the log'}  {folder}")

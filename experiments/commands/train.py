@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from experiments import analysis, export, recorded, specs
+from experiments import analysis, export, mirrors, recorded, specs
 from experiments.catalog import models
 from experiments.catalog.cache import ResourceError, lab_home
 from experiments.jobs import Jobs
 from experiments.specs import RunSpec, SpecError
 from experiments.terminal import AsJson, app, finish, open_store, owner, people, sentences, watch
 from experiments.workers import Inline
+
+Mirrored = Annotated[
+    list[str] | None, typer.Option("--mirror", help="Send the numbers on to trackio, tensorboard or wandb.")
+]
+
+
+def mirror_to(names: list[str] | None) -> None:
+    """Take these mirrors for this call, beside those of LAB_MIRRORS. Raises `ValueError` for one that is not here."""
+    found = mirrors.find([*os.environ.get("LAB_MIRRORS", "").split(","), *(names or ())])
+    os.environ["LAB_MIRRORS"] = ",".join(mirror.key for mirror in found)
 
 
 @app.command()
@@ -28,6 +39,7 @@ def run(
     lr: Annotated[str | None, typer.Option(help="Learning rate; the method's own where it is left out.")] = None,
     seed: Annotated[str, typer.Option(help="Seed of order, start values and dropout.")] = "0",
     again: Annotated[bool, typer.Option("--again", help="Train even where the same run is stored.")] = False,
+    mirror: Mirrored = None,
     as_json: AsJson = False,
 ) -> None:
     """Train one run; a finished one with the same spec is served from the store."""
@@ -37,6 +49,7 @@ def run(
         spec = complete(
             {"model": model, "task": task, "method": method, "settings": chosen, "train": train, "seed": seed}
         )
+        mirror_to(mirror)
         (record,) = train_all([spec], again)
     finish([record], as_json, one=True)
 
@@ -52,11 +65,13 @@ def _pair(text: str) -> tuple[str, str]:
 def race(
     spec: Annotated[list[Path], typer.Option("--spec", help="A run's spec as YAML or JSON, or a list of them.")],
     again: Annotated[bool, typer.Option("--again")] = False,
+    mirror: Mirrored = None,
     as_json: AsJson = False,
 ) -> None:
     """Train several specs in turn, step by step, on the same machine."""
     with sentences(as_json):
         wanted = [complete(data) for file in spec for data in _read_specs(file)]
+        mirror_to(mirror)
         records = train_all(wanted, again)
     finish(records, as_json)
 

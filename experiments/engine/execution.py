@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
-from experiments import estimates, events, methods
+from experiments import estimates, events, methods, mirrors
 from experiments.catalog import models, tasks
 from experiments.catalog.cache import ResourceError
 from experiments.engine import adapters, generation, training
@@ -34,6 +34,7 @@ class Engine:
         self.store, self.home, self.serve = store, home, serve
         self.bases = Bases()
         self._tuned: OrderedDict[Path, Any] = OrderedDict()
+        self._mirrors = mirrors.asked()
 
     def execute(self, job: Job) -> None:
         """Carry out a job to its end; every attempt in it has an end then."""
@@ -41,11 +42,14 @@ class Engine:
             self._answer(job.keys[0])
             return
         runs = {key: self._events(key) for key in job.keys}
+        feeds = {key: self._feed(key) for key in job.keys} if self._mirrors else {}
         while runs:
             for key in list(runs):
                 event = self._next(key, runs[key])
                 if event is not None:
                     self.store.append(key, event)
+                    if key in feeds:
+                        feeds[key].tell(event)
                 if isinstance(event, events.Finished):
                     estimates.learn(self.store, key)
                 if event is None or isinstance(event, events.END):
@@ -59,6 +63,10 @@ class Engine:
             base = self.bases.get(model, weights)
             if self.store.recall(estimates.speed_key(weights, "lora")) is None:
                 self.store.remember(estimates.speed_key(weights, "lora"), training.seconds_per_token(base))
+
+    def _feed(self, key: Key) -> mirrors.Feed:
+        spec = RunSpec.model_validate_json(self.store.entry(*key).spec)  # type: ignore[union-attr]
+        return mirrors.Feed(self._mirrors, spec, key, self.home / "mirrors")
 
     def _next(self, key: Key, run: Iterator[events.Event]) -> events.Event | None:
         try:
