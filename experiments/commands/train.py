@@ -44,7 +44,7 @@ def run(
 ) -> None:
     """Train one run; a finished one with the same spec is served from the store."""
     with sentences(as_json):
-        chosen = dict(_pair(text) for text in settings or [])
+        chosen = pairs(settings)
         train = {"steps": steps, "batch_size": batch_size, **({"learning_rate": lr} if lr is not None else {})}
         spec = complete(
             {"model": model, "task": task, "method": method, "settings": chosen, "train": train, "seed": seed}
@@ -54,11 +54,15 @@ def run(
     finish([record], as_json, one=True)
 
 
-def _pair(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not equals:
-        raise SpecError([specs.Problem("settings", f"“{text[:60]}” is not of the form name=value.")])
-    return key.strip(), value.strip()
+def pairs(texts: Sequence[str] | None) -> dict[str, str]:
+    """What stands after each `--set`: name=value. Raises `SpecError`."""
+    found = {}
+    for text in texts or ():
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise SpecError([specs.Problem("settings", f"“{text[:60]}” is not of the form name=value.")])
+        found[key.strip()] = value.strip()
+    return found
 
 
 @app.command()

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from experiments.accounting.footprint import Footprint
+
 if TYPE_CHECKING:
     from torch.nn import Module
 
@@ -68,3 +70,7 @@ class Method:
     rate_factor: Callable[[Any, str, int], float] = lambda settings, name, dimensions: 1.0
     """How much faster than the learning rate this parameter learns, by its name and number of dimensions."""
     trains: bool = True
+    footprint: Callable[[Arch, Any], Footprint] = lambda arch, settings: Footprint()
+    """What of the model a training step touches: the calculator's memory and time rest on it."""
+    stored: Callable[[Arch, Any], int] | None = None
+    """Numbers in the saved adapter, where they are not those that are trained."""

@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from experiments.accounting import Arch
+from experiments.accounting import Arch, Tensor
+from experiments.accounting.footprint import Footprint
 from experiments.methods.base import Method, NoSettings
 
 BIAS = ".bias"
 
 
+def biases(arch: Arch) -> tuple[Tensor, ...]:
+    return tuple(t for t in arch.tensors if t.name.endswith(BIAS))
+
+
 def count(arch: Arch, settings: NoSettings) -> int:
-    return sum(t.size for t in arch.tensors if t.name.endswith(BIAS))
+    return sum(t.size for t in biases(arch))
 
 
 def check(arch: Arch, settings: NoSettings) -> Iterator[tuple[str, str]]:
@@ -34,7 +39,8 @@ METHOD = Method(
     paper_url="https://arxiv.org/abs/2106.10199",
     Settings=NoSettings,
     count=count,
-    formula=lambda arch, settings: f"{sum(t.name.endswith(BIAS) for t in arch.tensors)} biases",
+    formula=lambda arch, settings: f"{len(biases(arch))} biases",
+    footprint=lambda arch, settings: Footprint(moved=biases(arch)),
     check=check,
     attach=attach,
     learning_rate=lambda settings: 2e-3,

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from experiments.accounting.footprint import Footprint
 from experiments.methods.base import Method, NoSettings
 
 
@@ -17,6 +18,7 @@ METHOD = Method(
     paper_url="https://arxiv.org/abs/1801.06146",
     Settings=NoSettings,
     count=lambda arch, settings: arch.total,
+    footprint=lambda arch, settings: Footprint(moved=arch.tensors),
     formula=lambda arch, settings: "every weight there is",
     attach=attach,
     learning_rate=lambda settings: 5e-5,

@@ -13,9 +13,10 @@ from typing import Any
 from pydantic import ValidationInfo, field_validator
 
 from experiments.accounting import Arch, Tensor, module_arch
+from experiments.accounting.footprint import Footprint
 from experiments.methods.base import Method, Settings, knob
 
-KEYS_VALUES = ("k_proj", "v_proj", "c_attn", "query_key_value", "qkv_proj")
+KEYS_VALUES = ("k_proj", "v_proj", "key", "value", "c_attn", "query_key_value", "qkv_proj")
 """What makes keys and values is called in the model families; the last three make queries, too, which are then scaled as well."""
 
 
@@ -96,6 +97,7 @@ METHOD = Method(
     paper_url="https://arxiv.org/abs/2205.05638",
     Settings=IA3Settings,
     count=count,
+    footprint=lambda arch, settings: Footprint(scaled=tuple(t for t, _ in scaled(arch, settings))),
     formula=formula,
     check=check,
     attach=attach,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from experiments.accounting import Arch, Tensor
+from experiments.accounting.footprint import Footprint
 from experiments.methods.base import Method, NoSettings
 
 
@@ -38,6 +39,7 @@ METHOD = Method(
         if all(t.shape == (arch.width,) for t in norms(arch))
         else f"{len(norms(arch))} scales and shifts of norms"
     ),
+    footprint=lambda arch, settings: Footprint(moved=tuple(norms(arch))),
     attach=attach,
     learning_rate=lambda settings: 1e-2,
     usual_rates=(1e-4, 2e-2),

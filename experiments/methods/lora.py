@@ -16,6 +16,7 @@ from typing import Any, Literal
 from pydantic import ValidationInfo, field_validator
 
 from experiments.accounting import LAYER, Arch, Tensor, layer_indices
+from experiments.accounting.footprint import Footprint
 from experiments.methods.base import Method, Settings, knob
 
 ALL = "all-linear"
@@ -101,10 +102,12 @@ class LoraSettings(Settings):
 
 
 def adapted(arch: Arch, settings: LoraSettings) -> list[Tensor]:
-    """The matrices that get an adapter."""
-    layers = set(layer_indices(settings.layers, arch.layers))
+    """The matrices that get an adapter; with all layers also those of the same names outside blocks (BERT's pooler)."""
+    layers: set[int | None] = set(layer_indices(settings.layers, arch.layers))
+    if settings.layers == "all":
+        layers.add(None)
     targets = arch.linear_names if ALL in settings.targets else settings.targets
-    return [t for t in arch.linears if t.module in targets and t.layer in layers]
+    return [t for t in arch.tensors if t.is_matrix and t.module in targets and t.layer in layers]
 
 
 def count(arch: Arch, settings: LoraSettings) -> int:
@@ -122,13 +125,29 @@ def biases(arch: Arch, settings: LoraSettings) -> list[Tensor]:
     return [t for t in found if t.name.removesuffix(".bias") in holders] if settings.bias == "lora_only" else []
 
 
+def footprint(arch: Arch, settings: LoraSettings) -> Footprint:
+    found = adapted(arch, settings)
+    lowest = min((t.layer for t in found if t.layer is not None), default=0)
+    moved = tuple(biases(arch, settings))
+    return Footprint(0 if settings.bias == "all" else lowest, moved, beside=tuple(found), rank=settings.rank)
+
+
+def stored(arch: Arch, settings: LoraSettings) -> int:
+    """A PiSSA is saved as an ordinary adapter of twice the rank, for the unchanged base."""
+    twice = sum(settings.rank * sum(t.shape) for t in adapted(arch, settings)) if settings.init == "pissa" else 0
+    return count(arch, settings) + twice
+
+
 def formula(arch: Arch, settings: LoraSettings) -> str:
     layers = layer_indices(settings.layers, arch.layers)
     first = [t for t in adapted(arch, settings) if t.layer == layers[0]]
     sizes = " + ".join(f"({t.shape[1]} + {t.shape[0]})" for t in first)
     text = f"two thin matrices beside {len(first)} of each layer: {len(layers)} · {settings.rank} · [{sizes}]"
+    if outside := [t for t in adapted(arch, settings) if t.layer is None]:
+        text += f" + {settings.rank} · [{' + '.join(f'({t.shape[1]} + {t.shape[0]})' for t in outside)}]"
     if settings.dora:
         text += f" + a length for each row: {len(layers)} · {sum(arch.fan_out(t) for t in first)}"
+        text += "".join(f" + {arch.fan_out(t)}" for t in outside)
     return text + (f" + {len(found)} biases" if (found := biases(arch, settings)) else "")
 
 
@@ -141,9 +160,16 @@ def check(arch: Arch, settings: LoraSettings) -> Iterator[tuple[str, str]]:
         layer_indices(settings.layers, arch.layers)
     except ValueError as error:
         yield "layers", str(error)
-    else:
-        if not missing and settings.bias != "none" and not biases(arch, settings):
-            yield "bias", "This model has no biases to train there; choose none."
+        return
+    if not missing and settings.bias != "none" and not biases(arch, settings):
+        yield "bias", "This model has no biases to train there; choose none."
+    smallest = min(adapted(arch, settings), key=lambda t: min(t.shape), default=None)
+    if smallest and settings.rank > min(smallest.shape):
+        size = " × ".join(map(str, smallest.shape))
+        yield (
+            "rank",
+            f"Rank {settings.rank} is larger than the matrix {smallest.module} ({size}) it would stand beside.",
+        )
 
 
 def linear_names(model: Any) -> list[str]:
@@ -206,6 +232,8 @@ METHOD = Method(
     paper_url="https://arxiv.org/abs/2106.09685",
     Settings=LoraSettings,
     count=count,
+    footprint=footprint,
+    stored=stored,
     formula=formula,
     check=check,
     attach=attach,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from experiments.accounting import Arch
+from experiments.accounting.footprint import Footprint
 from experiments.methods.base import Method, Settings, knob
 from experiments.methods.soft import check_length
 
@@ -82,6 +83,8 @@ METHOD = Method(
         f"{settings.virtual_tokens} vectors as wide as the model and the {settings.encoder} that makes them; "
         f"kept are {settings.virtual_tokens} · {arch.width}"
     ),
+    footprint=lambda arch, settings: Footprint(virtual_tokens=settings.virtual_tokens),
+    stored=lambda arch, settings: settings.virtual_tokens * arch.width,
     check=check_length,
     attach=attach,
     learning_rate=lambda settings: 1e-3,

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from experiments.accounting import LAYER, Arch
+from experiments.accounting import LAYER, Arch, Tensor
+from experiments.accounting.footprint import Footprint
 from experiments.methods.base import Method, Settings, knob
 
 
@@ -15,8 +16,18 @@ class PartialSettings(Settings):
     )  # fmt: skip
 
 
+def moved(arch: Arch, settings: PartialSettings) -> tuple[Tensor, ...]:
+    """Every weight of the last blocks."""
+    first = arch.layers - settings.last_layers
+    return tuple(t for t in arch.tensors if t.layer is not None and t.layer >= first)
+
+
 def count(arch: Arch, settings: PartialSettings) -> int:
-    return sum(t.size for t in arch.tensors if t.layer is not None and t.layer >= arch.layers - settings.last_layers)
+    return sum(t.size for t in moved(arch, settings))
+
+
+def footprint(arch: Arch, settings: PartialSettings) -> Footprint:
+    return Footprint(lowest=arch.layers - settings.last_layers, moved=moved(arch, settings))
 
 
 def check(arch: Arch, settings: PartialSettings) -> Iterator[tuple[str, str]]:
@@ -40,7 +51,11 @@ METHOD = Method(
     paper_url="https://arxiv.org/abs/1411.1792",
     Settings=PartialSettings,
     count=count,
-    formula=lambda arch, settings: f"every weight of the last {settings.last_layers} of {arch.layers} layers",
+    footprint=footprint,
+    formula=lambda arch, settings: (
+        f"every weight of the last {settings.last_layers} of {arch.layers} layers: "
+        f"{settings.last_layers} · {count(arch, settings) // settings.last_layers}"
+    ),
     check=check,
     attach=attach,
     learning_rate=lambda settings: 2e-4,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from experiments.accounting import Arch
+from experiments.accounting.footprint import Footprint
 from experiments.methods.base import Method, knob
 from experiments.methods.soft import SoftPromptSettings, check_length, start_ids
 
@@ -31,9 +32,9 @@ def count(arch: Arch, settings: PrefixSettings) -> int:
 
 def formula(arch: Arch, settings: PrefixSettings) -> str:
     if settings.projection:
-        return (
-            f"{settings.virtual_tokens} vectors and an MLP that makes keys and values for {arch.layers} layers of them"
-        )
+        width, out = arch.kv_width, 2 * arch.layers * arch.kv_width
+        numbers = f"{settings.virtual_tokens} · {width} + ({width} · {width} + {width}) + ({width} · {out} + {out})"
+        return f"vectors and an MLP that makes keys and values for {arch.layers} layers of them: {numbers}"
     numbers = f"{settings.virtual_tokens} · 2 · {arch.layers} · {arch.kv_width}"
     return f"{settings.virtual_tokens} keys and values in each of {arch.layers} layers: {numbers}"
 
@@ -82,6 +83,8 @@ METHOD = Method(
     paper_url="https://arxiv.org/abs/2101.00190",
     Settings=PrefixSettings,
     count=count,
+    footprint=lambda arch, settings: Footprint(prefix_tokens=settings.virtual_tokens),
+    stored=lambda arch, settings: settings.virtual_tokens * 2 * arch.layers * arch.kv_width,  # the MLP is folded away
     formula=formula,
     check=check_length,
     attach=attach,

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from experiments.accounting.footprint import Footprint
 from experiments.methods.base import Method
 from experiments.methods.soft import SoftPromptSettings, check_length, start_ids
 
@@ -30,6 +31,7 @@ METHOD = Method(
     paper_url="https://arxiv.org/abs/2104.08691",
     Settings=SoftPromptSettings,
     count=lambda arch, settings: settings.virtual_tokens * arch.width,
+    footprint=lambda arch, settings: Footprint(virtual_tokens=settings.virtual_tokens),
     formula=lambda arch, settings: (
         f"{settings.virtual_tokens} vectors as wide as the model: {settings.virtual_tokens} · {arch.width}"
     ),

@@ -1,7 +1,7 @@
-"""Counting without torch: an architecture as the list of its tensors, and closed forms over it.
+"""An architecture as the list of its tensors.
 
-A checkpoint's own header is the truth for any model that is on disk; for a Llama-shaped model that is not fetched yet
-the same list is written out from its config.
+A checkpoint's own header is the truth for any model that is on disk; for one that is not, `families.py` writes the same
+list out from its config.
 """
 
 from __future__ import annotations
@@ -28,24 +28,32 @@ class Tensor(BaseModel):
     name: str
     shape: tuple[int, ...]
 
-    @property
+    @cached_property
     def size(self) -> int:
         return prod(self.shape)
 
     @property
+    def is_matrix(self) -> bool:
+        """Whether it is the weight of a linear layer, or shaped as one."""
+        return len(self.shape) == 2 and self.name.endswith(".weight")
+
+    @cached_property
     def layer(self) -> int | None:
         """Index of the block it belongs to; None for embeddings, the last norm and the head."""
         found = LAYER.search(self.name)
         return int(found.group(1)) if found else None
 
-    @property
+    @cached_property
     def module(self) -> str:
         """Last name of the module that holds it: `q_proj` of `model.layers.0.self_attn.q_proj.weight`."""
         return self.name.split(".")[-2] if "." in self.name else self.name
 
 
 class Arch(BaseModel):
-    """A causal language model as its tensors and the few numbers that no tensor shows."""
+    """A language model as its tensors and the few numbers that no tensor shows.
+
+    `family` is the model type of its config; "" where nobody said. Matrices are (out, in), in GPT-2 (in, out).
+    """
 
     model_config = ConfigDict(frozen=True)
     tensors: tuple[Tensor, ...]
@@ -56,8 +64,9 @@ class Arch(BaseModel):
     head_dim: int
     vocab: int
     max_length: int
+    family: str = ""
 
-    @property
+    @cached_property
     def total(self) -> int:
         """Parameters; a tied head is not counted twice."""
         return sum(t.size for t in self.tensors)
@@ -69,9 +78,7 @@ class Arch(BaseModel):
     @cached_property
     def linears(self) -> tuple[Tensor, ...]:
         """The matrices inside blocks, one per linear layer: what an adapter can be put on."""
-        return tuple(
-            t for t in self.tensors if t.layer is not None and len(t.shape) == 2 and t.name.endswith(".weight")
-        )
+        return tuple(t for t in self.tensors if t.layer is not None and t.is_matrix)
 
     @cached_property
     def transposed(self) -> frozenset[str]:
@@ -93,37 +100,6 @@ class Arch(BaseModel):
         """Each once, in the order of a forward pass where it is known, else as the file has them."""
         found = dict.fromkeys(t.module for t in self.linears)
         return tuple(sorted(found, key=lambda name: FORWARD.index(name) if name in FORWARD else len(FORWARD)))
-
-
-def llama_arch(config: Mapping[str, Any]) -> Arch:
-    """The architecture a Llama-family `config.json` describes: grouped-query attention, gated feed-forward, optional biases."""
-    width, layers, heads = config["hidden_size"], config["num_hidden_layers"], config["num_attention_heads"]
-    kv_heads = config.get("num_key_value_heads") or heads
-    head_dim = config.get("head_dim") or width // heads
-    hidden, vocab = config["intermediate_size"], config["vocab_size"]
-    shapes = {
-        "self_attn.q_proj": (heads * head_dim, width), "self_attn.k_proj": (kv_heads * head_dim, width),
-        "self_attn.v_proj": (kv_heads * head_dim, width), "self_attn.o_proj": (width, heads * head_dim),
-        "mlp.gate_proj": (hidden, width), "mlp.up_proj": (hidden, width), "mlp.down_proj": (width, hidden),
-    }  # fmt: skip
-
-    def tensors() -> Iterator[Tensor]:
-        yield Tensor(name="model.embed_tokens.weight", shape=(vocab, width))
-        for i in range(layers):
-            for name, shape in shapes.items():
-                yield Tensor(name=f"model.layers.{i}.{name}.weight", shape=shape)
-                if config.get("attention_bias" if name.startswith("self") else "mlp_bias"):
-                    yield Tensor(name=f"model.layers.{i}.{name}.bias", shape=shape[:1])
-            for name in ("input_layernorm", "post_attention_layernorm"):
-                yield Tensor(name=f"model.layers.{i}.{name}.weight", shape=(width,))
-        yield Tensor(name="model.norm.weight", shape=(width,))
-        if not config.get("tie_word_embeddings"):
-            yield Tensor(name="lm_head.weight", shape=(vocab, width))
-
-    return Arch(
-        tensors=tuple(tensors()), layers=layers, width=width, heads=heads, kv_heads=kv_heads, head_dim=head_dim,
-        vocab=vocab, max_length=config["max_position_embeddings"],
-    )  # fmt: skip
 
 
 def folder_arch(folder: Path) -> Arch:
@@ -166,6 +142,7 @@ def _arch(tensors: tuple[Tensor, ...], config: Mapping[str, Any], title: str) ->
         head_dim=int(config.get("head_dim") or width // heads),
         vocab=first("vocab_size"),
         max_length=first("max_position_embeddings", "n_positions", "n_ctx", "seq_length", "max_seq_len"),
+        family=str(config.get("model_type") or ""),
     )
 
 

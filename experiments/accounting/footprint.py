@@ -1,0 +1,27 @@
+"""What of a model a method touches in a training step: the common ground of memory and time.
+
+A method says it in its own file; one that does not is taken for something small beside a frozen model, with a backward
+pass through every block.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from experiments.accounting.arch import Tensor
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """`lowest` is the block that the backward pass ends in, `moved` the model's own weights that train, `beside` the
+    matrices with thin ones of `rank` beside them (their inputs are kept for the backward pass), `scaled` those whose
+    output or input is multiplied. `virtual_tokens` make every row longer, `prefix_tokens` only the keys and values.
+    """
+
+    lowest: int = 0
+    moved: tuple[Tensor, ...] = ()
+    beside: tuple[Tensor, ...] = ()
+    rank: int = 0
+    scaled: tuple[Tensor, ...] = ()
+    virtual_tokens: int = 0
+    prefix_tokens: int = 0
