@@ -6,11 +6,7 @@ function draw() {
   element.firstElementChild.dataset.tone = value.tone || '';
   if (text !== shown) {
     shown = text;
-    lines.replaceChildren(...(value.lines || []).map((line) => {
-      const node = document.createElement('p');
-      node.textContent = line;
-      return node;
-    }));
+    lines.replaceChildren(...(value.lines || []).map((line) => make('p', {}, line)));
   }
   bar.hidden = value.done == null;
   if (value.done != null) bar.value = value.done;

@@ -1,4 +1,7 @@
-"""A settings model ↔ widgets, made from its pydantic fields: title, limits, unit and help live there and nowhere else.
+"""A settings model ↔ its form, made from its pydantic fields: title, limits, unit and help live there and nowhere else.
+
+A form is drawn on the client from `describe` (many settings, one component: assets/fields.js), or built of Gradio's widgets by
+`fields` (a few settings beside other widgets).
 
 Limits are not given to the widgets. Gradio would round or refuse a value on its own; the spec's sentence, at the field,
 says more. A problem takes the place of the field's help until it is gone.
@@ -42,12 +45,29 @@ def fields(
 
 def field(place: str, info: FieldInfo, group: str, default: Any = None, help: str = "") -> Field:
     """A widget for one pydantic field."""
-    name = place.rpartition(".")[2]
+    it = described(place.rpartition(".")[2], info, group, default, help)
+    common = {"label": it["label"], "info": help, "value": it["value"], "interactive": True, "elem_id": it["id"]}
+    return Field(place, _widget(it, common), it["title"], help, it["value"])
+
+
+def describe(model: type[BaseModel], group: str, only: Sequence[str] = (), hints: bool = True) -> list[dict[str, Any]]:
+    """What assets/fields.js draws an input from, for each field of a settings model (or for `only` these), in order."""
+    chosen = {name: info for name, info in model.model_fields.items() if name in only or not only}
+    return [described(name, info, group, help=hint(info) if hints else "") for name, info in chosen.items()]
+
+
+def described(name: str, info: FieldInfo, group: str, default: Any = None, help: str = "") -> dict[str, Any]:
+    """One field: id, name, title, label with its unit, help, kind of input, choices, default as it is typed."""
     title, unit = info.title or name, str(_extra(info).get("unit") or "")
-    label = f"{title} ({unit})" if unit and unit.lower() != title.lower() else title
-    value = to_widget(info.default if default is None else default)
-    common = {"label": label, "info": help, "value": value, "interactive": True, "elem_id": f"{group}-{name}"}
-    return Field(place, _widget(info.annotation, common), title, help, value)
+    kind = _plain(info.annotation)
+    kinds = {bool: "bool", int: "int"}
+    return {
+        "id": f"{group}-{name}", "name": name, "title": title, "help": help,
+        "label": f"{title} ({unit})" if unit and unit.lower() != title.lower() else title,
+        "kind": "choice" if get_origin(kind) is Literal else kinds.get(kind, "text"),
+        "choices": list(get_args(kind)) if get_origin(kind) is Literal else [],
+        "value": raw(info.default if default is None else default),
+    }  # fmt: skip
 
 
 def hint(info: FieldInfo) -> str:
@@ -59,14 +79,14 @@ def _extra(info: FieldInfo) -> dict[str, Any]:
     return info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
 
 
-def _widget(annotation: Any, common: dict[str, Any]) -> Component:
-    kind = _plain(annotation)
-    if get_origin(kind) is Literal:
-        return gr.Dropdown(choices=list(get_args(kind)), filterable=False, **common)
-    if kind is bool:
-        return gr.Checkbox(**common)
-    if kind is int:
-        return gr.Number(step=1, min_width=90, **common)
+def _widget(it: Mapping[str, Any], common: dict[str, Any]) -> Component:
+    match it["kind"]:
+        case "choice":
+            return gr.Dropdown(choices=it["choices"], filterable=False, **common)
+        case "bool":
+            return gr.Checkbox(**common)
+        case "int":
+            return gr.Number(step=1, min_width=90, **common)
     return gr.Textbox(max_lines=2, **common)  # a float, too: “5e-5” is what people type
 
 
@@ -77,8 +97,8 @@ def _plain(annotation: Any) -> Any:
     return annotation
 
 
-def to_widget(value: Any) -> Any:
-    """A spec's value as a widget holds it."""
+def raw(value: Any) -> Any:
+    """A spec's value as it would be typed."""
     if isinstance(value, (bool, int)):
         return value
     if isinstance(value, float):
@@ -94,8 +114,6 @@ def read(form: Sequence[Field], values: Mapping[Component, Any]) -> dict[str, An
         value = values[item.widget]
         if isinstance(value, str):
             value = value.strip()
-        if value == "" and item.place == "train.learning_rate":
-            value = None  # the method's own rate
         (data.setdefault(head, {}) if head else data)[name] = value
     return data
 
@@ -106,7 +124,7 @@ def write(form: Sequence[Field], data: Mapping[str, Any]) -> dict[Component, Any
     for item in form:
         head, _, name = item.place.rpartition(".")
         value = (data.get(head) or {} if head else data).get(name)
-        updates[item.widget] = gr.update(value=item.default if value is None else to_widget(value))
+        updates[item.widget] = gr.update(value=item.default if value is None else raw(value))
     return updates
 
 
@@ -119,15 +137,13 @@ def mark(form: Sequence[Field], problems: Mapping[str, str]) -> dict[Component, 
     return updates
 
 
-def summary(form: Sequence[Field], values: Mapping[Component, Any]) -> str:
+def summary(described: Sequence[Mapping[str, Any]], values: Mapping[str, Any]) -> str:
     """The values of a form in one line, for the title of its fold."""
     parts = []
-    for item in form:
-        value = values[item.widget]
-        if isinstance(value, bool):
-            value = "on" if value else "off"
-        elif isinstance(value, float):
-            value = f"{value:g}"
-        text = str(value if value is not None else "").strip()
-        parts.append(f"{item.title.lower()} {text if len(text) <= 24 else text[:23] + '…'}")
+    for item in described:
+        value = values.get(item["name"])
+        text = (
+            ("on" if value else "off") if isinstance(value, bool) else str(value if value is not None else "").strip()
+        )
+        parts.append(f"{item['title'].lower()} {text if len(text) <= 24 else text[:23] + '…'}")
     return ", ".join(parts)

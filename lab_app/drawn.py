@@ -23,10 +23,15 @@ LINK = """<div class="lab-link"><label>Link to this view <input type="text" read
 <button type="button" disabled>Copy</button></div>"""
 
 
-def drawn(value: Any, scripts: str, markup: str, elem_id: str | None = None) -> gr.HTML:
-    """Fixed `markup` into which the `scripts` of assets/, one after the other, draw `props.value`."""
+def drawn(value: Any, scripts: str, markup: str, elem_id: str | None = None, **props: Any) -> gr.HTML:
+    """Fixed `markup` into which the `scripts` of assets/, one after the other, draw `props.value`; parts.js is always there.
+
+    `server_functions` among the props are called by the script as `server.name(value)`: a plain request that a lost
+    network fails quietly, where a lost event makes Gradio load the page anew.
+    """
     code = "\n".join((ASSETS / name).read_text("utf8") for name in scripts.split())
-    return gr.HTML(value, html_template=markup, js_on_load=code, apply_default_css=False, elem_id=elem_id)
+    code = f"{(ASSETS / 'parts.js').read_text('utf8')}\n{{\n{code}\n}}"
+    return gr.HTML(value, html_template=markup, js_on_load=code, apply_default_css=False, elem_id=elem_id, **props)
 
 
 def table(value: Any, elem_id: str | None = None) -> gr.HTML:

@@ -1,25 +1,36 @@
-"""The page around the tabs: title, machine line, light and dark; and how it is served."""
+"""The page around the tabs: title, machine line, light and dark; and how it is served.
+
+Only the first tab is built with the page. Each of the others is built for a visitor when they open it first, so that one more
+tab costs the first paint nothing.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
 
 import gradio as gr
 
 from experiments.methods import METHODS
 from lab_app import theme, visitor
-from lab_app.drawn import ASSETS
+from lab_app.drawn import ASSETS, drawn
 from lab_app.lab import Lab
 from lab_app.tabs import TABS
 
 TITLE = "Fine-Tuning Lab"
 SENTENCE = "See what each way of fine-tuning a language model does: to the loss, the memory, the answers."
-HEADER = f"<h1>{TITLE}</h1><p>{SENTENCE}</p>"
-SWITCH = """() => {
-  const dark = document.body.classList.toggle('dark'), url = new URL(window.location);
-  url.searchParams.set('__theme', dark ? 'dark' : 'light');
-  history.replaceState(history.state, '', url.href.replaceAll('%2C', ','));
-}"""
+HEADER = f"""<div class="lab-top"><div><h1>{TITLE}</h1><p>{SENTENCE}</p></div>
+<span id="machine"></span><button type="button" id="theme" class="lab-button">Light or dark</button></div>"""
+
+
+@dataclass(frozen=True)
+class Room:
+    """One tab as it is given to its builder. `opens`: the events of its being opened, the first time included."""
+
+    tab: gr.Tab
+    opens: Sequence[Any]
 
 
 @dataclass(frozen=True)
@@ -32,25 +43,33 @@ class Page:
 
 def build_app(lab: Lab) -> gr.Blocks:
     """The whole page over one lab."""
+
+    def machine(_: object) -> str:
+        return lab.machine()
+
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as blocks:
         page = Page(blocks, visitor.browser_state())
-        with gr.Row(elem_id="top"):
-            gr.HTML(HEADER, elem_id="title", scale=4, apply_default_css=False)
-            with gr.Row(elem_id="machine-row"):
-                machine = gr.Markdown(lab.machine(), elem_id="machine")
-                switch = gr.Button("Light or dark", size="sm", elem_id="theme")
+        drawn(lab.machine(), "top.js", HEADER, "top", server_functions=[machine])
         with gr.Tabs():
-            for tab in TABS:
-                with gr.Tab(tab.TITLE) as room:
-                    tab.build(lab, page, room)
-        switch.click(None, None, None, js=SWITCH)
-
-        async def busy() -> str:
-            return lab.machine()
-
-        gr.Timer(3).tick(busy, None, machine, queue=False, show_progress="hidden", api_visibility="private")
+            for i, tab in enumerate(TABS):
+                with gr.Tab(tab.TITLE) as shell:
+                    (_build if i == 0 else _build_when_opened)(tab, lab, page, shell)
     blocks.queue(default_concurrency_limit=20, max_size=200)
     return blocks
+
+
+def _build(tab: ModuleType, lab: Lab, page: Page, shell: gr.Tab) -> None:
+    there = drawn("", "opened.js", "<div></div>")
+    tab.build(lab, page, Room(shell, (shell.select, there.load)))
+
+
+def _build_when_opened(tab: ModuleType, lab: Lab, page: Page, shell: gr.Tab) -> None:
+    is_open = gr.State(False)
+    shell.select(lambda: True, None, is_open, show_progress="hidden", api_visibility="private")
+
+    @gr.render(inputs=is_open, triggers=[is_open.change], show_progress="hidden")
+    def draw(_: bool) -> None:
+        _build(tab, lab, page, shell)
 
 
 def serve(blocks: gr.Blocks, **options: object) -> None:

@@ -15,6 +15,8 @@ from lab_app.charts import names
 from lab_app.live import Snapshot, key_of
 from lab_app.tables import share
 
+PUT_RIGHT = "Put right what is marked above; then the cost is shown here."
+
 
 def status(snapshot: Snapshot, notes: Sequence[str] = (), bad: bool = False) -> dict[str, Any]:
     """What `drawn.Status` shows of a view."""
@@ -136,31 +138,29 @@ def about_model(entry: models.ModelEntry | None, speed: str | None) -> str:
 
 
 def about_task(key: str) -> str:
-    return tasks.find(key).summary
+    return tasks.find(key).summary if key in {t.key for t in tasks.TASKS} else ""
 
 
-def costs(found: Sequence[tuple[RunSpec, Estimate]]) -> str:
-    """What a start would take: a line a method, then the time."""
-    lines = [f"- {_trains(spec, estimate)}" for spec, estimate in found]
+def costs(found: Sequence[tuple[RunSpec, Estimate]]) -> tuple[list[tuple[str, str]], str]:
+    """What a start would take: (method, what it trains) a line, and the time."""
+    lines = [_trains(spec, estimate) for spec, estimate in found]
     seconds = [estimate.seconds for _, estimate in found]
     known = [s for s in seconds if s is not None]
-    if len(known) == len(seconds):
-        basis = ", ".join(dict.fromkeys(estimate.basis for _, estimate in found))
-        lines.append(f"\nAbout **{duration(sum(known))}** ({basis}).")
-    else:
-        lines.append("\nHow long it takes is known after the first run of this model here.")
-    return "\n".join(lines)
+    if len(known) < len(seconds):
+        return lines, "How long it takes is known after the first run of this model here."
+    basis = ", ".join(dict.fromkeys(estimate.basis for _, estimate in found))
+    return lines, f"About {duration(sum(known))} ({basis})."
 
 
-def _trains(spec: RunSpec, estimate: Estimate) -> str:
+def _trains(spec: RunSpec, estimate: Estimate) -> tuple[str, str]:
     method = methods.find(spec.method)
     if not method.trains:
-        return f"**{method.title}** trains nothing."
+        return method.title, " trains nothing."
     if estimate.trainable is None or estimate.total is None:
-        return f"**{method.title}**: counted once the model is here."
+        return method.title, ": counted once the model is here."
     part = share(estimate.trainable, estimate.total)
     why = f" That is {estimate.formula}." if estimate.formula else ""
-    return f"**{method.title}** trains {estimate.trainable:,} of {estimate.total:,} parameters ({part} %).{why}"
+    return method.title, f" trains {estimate.trainable:,} of {estimate.total:,} parameters ({part} %).{why}"
 
 
 def duration(seconds: float) -> str:

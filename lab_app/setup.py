@@ -1,170 +1,167 @@
-"""The left column of the Train tab: four numbered questions, read as specs.
+"""The left column of the Train tab: four numbered questions, drawn on the client and read as specs.
 
-`Setup` holds the widgets; what they mean is decided by `experiments.specs` alone. `order` gives specs that can run, or
-one sentence for each widget that stands in the way.
+What is typed travels as one value, `Draft`, exactly as it was typed; what it means is decided by `experiments.specs` alone.
+`order` gives specs that can run, or one sentence for each place that stands in the way; `consequences` are what the form shows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import gradio as gr
-from gradio.components import Component
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from experiments import methods, specs
+from experiments import estimates, methods, specs
 from experiments.catalog import models, tasks
 from experiments.specs import RunSpec, SpecError, TrainSettings
-from lab_app import controls
-from lab_app.controls import Field
-from lab_app.drawn import table
+from lab_app import controls, sentences, tables
+from lab_app.drawn import drawn
+from lab_app.lab import Lab
 
 OTHER = "another"
 LENGTH = ("steps", "batch_size")
 PRESET = ("lora", "prompt", "prefix")
 PRESET_TITLE = "LoRA against prompt against prefix on pirate"
+MARKUP = '<div class="lab-setup"></div>'
+RATE = "learning_rate"
 
 
-@dataclass(frozen=True)
-class Form:
-    """One method's fold: its accordion, and the fields in it."""
+class Draft(BaseModel):
+    """What a visitor typed, unchecked: raw texts, numbers and switches by their place."""
 
-    fold: gr.Accordion
-    fields: tuple[Field, ...]
+    model_config = ConfigDict(extra="ignore")
 
-
-@dataclass
-class Setup:
-    """The widgets of the left column."""
-
-    model: gr.Radio
-    hub_id: gr.Textbox
-    model_facts: gr.Markdown
-    task: gr.Radio
-    task_facts: gr.Markdown
-    rows: gr.HTML
-    methods: gr.CheckboxGroup
-    forms: dict[str, Form] = field(default_factory=dict)
-    common: tuple[Field, ...] = ()
+    edit: int = 0
+    model: str = ""
+    hub_id: str = ""
+    task: str = ""
+    methods: list[str] = Field(default_factory=list)
+    train: dict[str, Any] = Field(default_factory=dict)
+    seed: Any = None
+    settings: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     @property
-    def inputs(self) -> set[Any]:
-        form_widgets = {f.widget for form in self.forms.values() for f in form.fields}
-        return {self.model, self.hub_id, self.task, self.methods, *form_widgets, *(f.widget for f in self.common)}
+    def model_key(self) -> str:
+        return self.hub_id.strip() if self.model == OTHER else self.model
 
     @property
-    def folds(self) -> set[gr.Accordion]:
-        return {form.fold for form in self.forms.values()}
-
-    def model_key(self, values: Mapping[Component, Any]) -> str:
-        return str(values[self.hub_id] or "").strip() if values[self.model] == OTHER else str(values[self.model])
-
-    def chosen(self, values: Mapping[Component, Any]) -> list[str]:
+    def chosen(self) -> list[str]:
         """The chosen methods in display order."""
-        return [m.key for m in methods.METHODS if m.key in (values[self.methods] or ())]
-
-    def specs(self, values: Mapping[Component, Any], problems: Problems) -> Iterator[RunSpec]:
-        """A spec for each chosen method that has a valid one; what is wrong with the others goes into `problems`."""
-        common = controls.read(self.common, values)
-        for key in self.chosen(values):
-            own = controls.read(self.forms[key].fields, values)
-            train = {**own.get("train", {}), **common.get("train", {})}
-            data = {"model": self.model_key(values), "task": values[self.task], "method": key, "seed": common["seed"]}
-            try:
-                yield specs.build(RunSpec, {**data, "settings": own.get("settings", {}), "train": train})
-            except SpecError as error:
-                problems.add(key, error)
-
-    def fill(self, wanted: Sequence[RunSpec]) -> dict[Component, Any]:
-        """Set every widget to what these specs (of one comparison) say."""
-        first = wanted[0]
-        known = first.model in {m.key for m in models.available()}
-        updates: dict[Component, Any] = {
-            self.model: gr.update(value=first.model if known else OTHER),
-            self.hub_id: gr.update(value="" if known else first.model, visible=not known),
-            self.task: gr.update(value=first.task),
-            self.methods: gr.update(value=[spec.method for spec in wanted]),
-        }
-        for spec in wanted:
-            updates |= controls.write(self.forms[spec.method].fields, spec.model_dump())
-        return updates | controls.write(self.common, first.model_dump())
+        return [m.key for m in methods.METHODS if m.key in self.methods]
 
 
-class Problems:
-    """One sentence for each place that stands in the way of a start."""
+def draft(value: Any) -> Draft:
+    """What the browser sent; where that is no form at all, an empty one."""
+    try:
+        return Draft.model_validate(value)
+    except ValidationError:
+        return Draft()
 
-    def __init__(self) -> None:
-        self.model = self.task = self.methods = ""
-        self.common: dict[str, str] = {}
-        self.settings: dict[str, dict[str, str]] = {}
 
-    def __bool__(self) -> bool:
-        return bool(self.sentences)
-
-    @property
-    def sentences(self) -> list[str]:
-        own = [sentence for places in self.settings.values() for sentence in places.values()]
-        return list(dict.fromkeys(filter(None, [self.model, self.task, self.methods, *self.common.values(), *own])))
+class Problems(dict[str, str]):
+    """One sentence for each place that stands in the way of a start: `model`, `task`, `methods`, `train.steps`, `lora.rank`."""
 
     def add(self, method: str, error: SpecError) -> None:
         for problem in error.problems:
-            if problem.field in ("train.steps", "train.batch_size", "seed"):
-                self.common[problem.field] = problem.sentence
-            elif problem.field in ("model", "weights"):
-                self.model = problem.sentence
-            elif problem.field in ("task", "method"):
-                self.task = problem.sentence
+            head, _, name = problem.field.partition(".")
+            if head in ("model", "weights"):
+                self["model"] = problem.sentence
+            elif head in ("task", "method"):
+                self["task"] = problem.sentence
+            elif head == "settings" or problem.field == f"train.{RATE}":
+                self[f"{method}.{name}"] = problem.sentence
             else:
-                self.settings.setdefault(method, {})[problem.field] = problem.sentence
+                self[problem.field] = problem.sentence
 
-    def updates(self, setup: Setup) -> dict[Component, Any]:
-        """Every sentence at its widget, and the help back where none is."""
-        updates = controls.mark(setup.common, self.common)
-        for key, form in setup.forms.items():
-            updates |= controls.mark(form.fields, self.settings.get(key, {}))
-        own_id = "Any causal language model of the hub, as owner/name."
-        for widget, sentence, help in (
-            (setup.model, "", ""),
-            (setup.hub_id, self.model, own_id),
-            (setup.task, self.task, ""),
-            (setup.methods, self.methods, "One to six; they train side by side on the same batches."),
-        ):
-            updates[widget] = gr.update(info=sentence or help, elem_classes=["problem"] if sentence else [])
-        return updates
+    @property
+    def sentences(self) -> list[str]:
+        return list(dict.fromkeys(self.values()))
 
 
-def order(setup: Setup, values: Mapping[Component, Any], with_weights: bool = False) -> tuple[list[RunSpec], Problems]:
+def wanted(form: Draft, problems: Problems) -> Iterator[RunSpec]:
+    """A spec for each chosen method that has a valid one; what is wrong with the others goes into `problems`."""
+    for key in form.chosen:
+        settings = dict(form.settings.get(key, {}))
+        rate = settings.pop(RATE, None)
+        train = {**form.train, RATE: None if rate is None or not str(rate).strip() else rate}
+        data = {"model": form.model_key, "task": form.task, "method": key, "seed": form.seed}
+        try:
+            yield specs.build(RunSpec, {**data, "settings": settings, "train": train})
+        except SpecError as error:
+            problems.add(key, error)
+
+
+def order(form: Draft, with_weights: bool = False) -> tuple[list[RunSpec], Problems]:
     """Specs that can run, and what stands in the way. `with_weights` names the model's bytes; it may ask the hub (5 s)."""
     problems = Problems()
-    if not setup.chosen(values):
-        problems.methods = "Choose at least one method."
-    entry = None
+    if not form.chosen:
+        problems["methods"] = "Choose at least one method."
+    found = list(wanted(form, problems))
     try:
-        entry = models.find(setup.model_key(values))
-    except ValueError as error:
-        problems.model = str(error)
-    wanted = list(setup.specs(values, problems))
-    if entry is None:
-        return wanted, problems
-    try:
-        _check(wanted, entry, problems)
+        entry = models.find(form.model_key)
+        _check(found, entry, problems)
         if with_weights and not problems:
             weights = models.weights_of(entry)
-            wanted = [spec.model_copy(update={"weights": weights}) for spec in wanted]
-    except ValueError as error:  # the model is known and cannot be had, or is none
-        problems.model = str(error)
-    return wanted, problems
+            found = [spec.model_copy(update={"weights": weights}) for spec in found]
+    except ValueError as error:  # the model is unknown, is known and cannot be had, or is none
+        problems["hub_id" if form.model == OTHER else "model"] = str(error)
+    return found, problems
 
 
-def _check(wanted: Sequence[RunSpec], entry: models.ModelEntry, problems: Problems) -> None:
+def _check(found: Sequence[RunSpec], entry: models.ModelEntry, problems: Problems) -> None:
     """Do the settings fit the model's architecture, as far as it is known before the model is here?"""
     if arch := models.arch(entry):
-        for spec in wanted:
+        for spec in found:
             try:
                 specs.check(spec, arch)
             except SpecError as error:
                 problems.add(spec.method, error)
+
+
+def consequences(lab: Lab, form: Draft) -> dict[str, Any]:
+    """Everything the form shows that follows from what was typed."""
+    found, problems = order(form)
+    titles = {m.key: _title(m, form, problems) for m in methods.METHODS}
+    entry, speed = _entry(form.model_key), None
+    if entry:
+        speed = estimates.speed(entry.key, lab.store)
+    lines, time = ([], sentences.PUT_RIGHT) if problems else sentences.costs(
+        [(spec, estimates.before(spec, lab.store)) for spec in found]
+    )  # fmt: skip
+    if form.model == OTHER and not form.hub_id.strip():
+        problems.pop("hub_id", None)  # not typed yet is not wrong yet
+    return {
+        "problems": problems,
+        "titles": titles,
+        "model_facts": sentences.about_model(entry, speed),
+        "task_facts": sentences.about_task(form.task),
+        "costs": {"lines": lines, "time": time},
+    }
+
+
+def _entry(key: str) -> models.ModelEntry | None:
+    try:
+        return models.find(key)
+    except ValueError:
+        return None
+
+
+def _title(method: methods.Method, form: Draft, problems: Problems) -> str:
+    described = _fields(method)
+    values = {f["name"]: f["value"] for f in described} | form.settings.get(method.key, {})
+    wrong = any(place.startswith(f"{method.key}.") for place in problems)
+    return sentences.fold_title(method.key, controls.summary(described, values), wrong)
+
+
+def rows(key: Any) -> dict[str, Any]:
+    """Three rows of a task, as a table; a sentence where they cannot be had."""
+    try:
+        return tables.example_rows(tasks.find(str(key)).split().train[:3])
+    except ValueError as error:
+        return {"caption": str(error), "columns": [], "rows": []}
 
 
 def preset() -> list[RunSpec]:
@@ -173,65 +170,87 @@ def preset() -> list[RunSpec]:
     return [specs.build(RunSpec, {"model": model, "task": "pirate", "method": key}) for key in PRESET]
 
 
-def build() -> Setup:
-    """Draw the four questions where this is called."""
-    gr.Markdown("### 1 What model?")
-    known = models.available()
-    choices = [(f"{m.title}{f' · {m.size_mb:,.0f} MB' if m.size_mb else ''}", m.key) for m in known]
-    model = gr.Radio(
-        [*choices, ("Another, from the hub", OTHER)],
-        value=known[0].key,
-        label="Model",
-        elem_id="model",
-        interactive=True,
-    )
-    hub_id = gr.Textbox(
-        label="Hub id", elem_id="hub-id", placeholder="owner/name", visible=False, interactive=True, max_lines=1
-    )
-    model_facts = gr.Markdown(elem_classes="facts")
-    gr.Markdown("### 2 What should it learn?")
-    first = tasks.TASKS[0]
-    task = gr.Radio(
-        [(t.title, t.key) for t in tasks.TASKS], value=first.key, label="Task", elem_id="task", interactive=True
-    )
-    task_facts = gr.Markdown(elem_classes="facts")
-    with gr.Accordion("Three rows of it", open=False, elem_id="rows"):
-        rows = table({})
-    gr.Markdown("### 3 Which methods?")
-    chips = gr.CheckboxGroup(
-        [(m.title, m.key) for m in methods.METHODS],
-        value=list(PRESET),
-        label="Methods",
-        elem_id="methods",
-        interactive=True,
-    )
-    setup = Setup(model, hub_id, model_facts, task, task_facts, rows, chips)
-    for method in methods.METHODS:
-        setup.forms[method.key] = _form(method)
-    gr.Markdown("### 4 How long?")
-    with gr.Row():
-        common = controls.fields(TrainSettings, "train", "train", LENGTH, hints=False)
-        setup.common = (*common, controls.field("seed", RunSpec.model_fields["seed"], "train"))
-    with gr.Accordion("What these do", open=False, elem_classes="quiet"):
-        lines = [
-            f"- **{TrainSettings.model_fields[n].title}** {controls.hint(TrainSettings.model_fields[n])}"
-            for n in LENGTH
-        ]
-        gr.Markdown(
-            "\n".join([*lines, "- **Seed** The same seed gives the same batches and the same losses."]),
-            elem_classes="facts",
-        )
-    return setup
+def filled(found: Sequence[RunSpec]) -> dict[str, Any]:
+    """The form's value that says what these specs (of one comparison) say."""
+    first, empty = found[0], start()
+    known = first.model in {m.key for m in models.available()}
+    settings = dict(empty["settings"])
+    for spec in found:
+        rate = "" if spec.train.learning_rate is None else controls.raw(spec.train.learning_rate)
+        own = {name: controls.raw(value) for name, value in spec.settings.model_dump().items()}
+        settings[spec.method] = own | ({RATE: rate} if methods.find(spec.method).trains else {})
+    return {
+        **empty,
+        "model": first.model if known else OTHER,
+        "hub_id": "" if known else first.model,
+        "task": first.task,
+        "methods": [spec.method for spec in found],
+        "train": {name: controls.raw(getattr(first.train, name)) for name in LENGTH},
+        "seed": controls.raw(first.seed),
+        "settings": settings,
+    }
 
 
-def _form(method: methods.Method) -> Form:
-    with gr.Accordion(method.title, open=False, visible=method.key in PRESET, elem_classes=["method"]) as fold:
-        gr.Markdown(f"{method.summary} [{method.paper.split(',')[0]}]({method.paper_url})", elem_classes="facts")
-        form = controls.fields(method.Settings, "settings", method.key)
-        if method.trains:
-            low, high = method.usual_rates
-            rate = method.learning_rate(method.Settings())
-            usual = f"Usual for {method.title}: {low:g} to {high:g}. Empty takes the default."
-            info = TrainSettings.model_fields["learning_rate"]
-            form += (controls.field("train.learning_rate", info, method.key, rate, usual),)
-    return Form(fold, form)
+def start() -> dict[str, Any]:
+    """The form's value on a fresh page."""
+    form = describe()
+    return {
+        "version": hashlib.sha256(json.dumps(form).encode()).hexdigest()[:12],
+        "model": models.available()[0].key,
+        "hub_id": "",
+        "task": tasks.TASKS[0].key,
+        "methods": list(PRESET),
+        "train": {f["name"]: f["value"] for f in form["train"]},
+        "seed": form["seed"]["value"],
+        "settings": {fold["key"]: {f["name"]: f["value"] for f in fold["fields"]} for fold in form["folds"]},
+    }
+
+
+def describe() -> dict[str, Any]:
+    """What there is to choose, and every setting with its title, help and default; drawn by assets/setup.js."""
+    size = {m.key: f" · {m.size_mb:,.0f} MB" if m.size_mb else "" for m in models.available()}
+    shown = [[m.title + size[m.key], m.key] for m in models.available()]
+    about = [(TrainSettings.model_fields[n].title, controls.hint(TrainSettings.model_fields[n])) for n in LENGTH]
+    return {
+        "another": OTHER,
+        "model": {"id": "model", "legend": "Model", "choices": [*shown, ["Another, from the hub", OTHER]]},
+        "hub_id": {
+            "id": "hub-id", "name": "hub_id", "label": "Hub id", "kind": "text", "placeholder": "owner/name",
+            "help": "Any causal language model of the hub, as owner/name.",
+        },
+        "task": {"id": "task", "legend": "Task", "choices": [[t.title, t.key] for t in tasks.TASKS]},
+        "methods": {
+            "id": "methods", "legend": "Methods", "choices": [[m.title, m.key] for m in methods.METHODS],
+            "help": "One to six; they train side by side on the same batches.",
+        },
+        "folds": [
+            {
+                "key": m.key, "title": m.title, "summary": m.summary, "paper": m.paper.split(",")[0],
+                "paper_url": m.paper_url, "fields": _fields(m),
+            }
+            for m in methods.METHODS
+        ],
+        "train": controls.describe(TrainSettings, "train", LENGTH, hints=False),
+        "seed": controls.described("seed", RunSpec.model_fields["seed"], "train"),
+        "about": [*about, ("Seed", "The same seed gives the same batches and the same losses.")],
+    }  # fmt: skip
+
+
+def _fields(method: methods.Method) -> list[dict[str, Any]]:
+    """A method's settings, and its learning rate where it trains."""
+    own = controls.describe(method.Settings, method.key)
+    if not method.trains:
+        return own
+    low, high = method.usual_rates
+    usual = f"Usual for {method.title}: {low:g} to {high:g}. Empty takes the default."
+    rate = method.learning_rate(method.Settings())
+    return [*own, controls.described(RATE, TrainSettings.model_fields[RATE], method.key, rate, usual)]
+
+
+def build(lab: Lab) -> gr.HTML:
+    """Draw the four questions where this is called; the component's value is the draft."""
+
+    def follow(value: Any) -> dict[str, Any]:
+        return consequences(lab, draft(value))
+
+    return drawn(start(), "fields.js setup.js", MARKUP, "questions", form=describe(), server_functions=[follow, rows])

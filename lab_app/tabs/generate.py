@@ -22,7 +22,7 @@ from lab_app.controls import Field
 from lab_app.lab import Lab
 
 if TYPE_CHECKING:
-    from lab_app.layout import Page
+    from lab_app.layout import Page, Room
 
 TITLE = "Generate"
 EMPTY = "Choose tuned runs and ask: the base and each of them answer the same prompt with the same seed."
@@ -30,7 +30,7 @@ PRIVATE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private
 FIELDS = ("temperature", "top_p", "max_new_tokens", "seed")
 
 
-def build(lab: Lab, page: Page, room: gr.Tab) -> None:
+def build(lab: Lab, page: Page, room: Room) -> None:
     """Draw the tab and wire it."""
     with gr.Row(elem_classes="columns-2"):
         with gr.Column(scale=2, min_width=320, elem_id="ask"):
@@ -86,7 +86,7 @@ def build(lab: Lab, page: Page, room: gr.Tab) -> None:
     stop.click(leave, [asked, page.saved], None, queue=False, **PRIVATE)
 
 
-def _wire_choice(lab: Lab, page: Page, room: gr.Tab, runs: gr.CheckboxGroup, probes: gr.Dataset, prompt: Field) -> None:
+def _wire_choice(lab: Lab, page: Page, room: Room, runs: gr.CheckboxGroup, probes: gr.Dataset, prompt: Field) -> None:
     """Which runs there are follows the store whenever the tab is opened; the prompts to click on follow the runs."""
 
     def offer(chosen: list[str], kept: Any, request: gr.Request) -> Any:
@@ -98,7 +98,7 @@ def _wire_choice(lab: Lab, page: Page, room: gr.Tab, runs: gr.CheckboxGroup, pro
     def suggest(chosen: list[str]) -> Any:
         return gr.Dataset(samples=_probes([analysis.load(lab.store, run_id) for run_id in chosen or []]))
 
-    gr.on([room.select, page.blocks.load], offer, [runs, page.saved], runs, concurrency_limit=8, **PRIVATE)
+    gr.on(room.opens, offer, [runs, page.saved], runs, concurrency_limit=8, **PRIVATE)
     runs.change(suggest, runs, probes, concurrency_limit=8, **PRIVATE)
     probes.click(lambda sample: sample[0], probes, prompt.widget, queue=False, **PRIVATE)
 

@@ -10,17 +10,14 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 from gradio.components import Component
 
-from experiments import estimates
-from experiments.catalog import models, tasks
 from experiments.jobs import QueueFull
 from experiments.specs import RunSpec
-from lab_app import charts, controls, drawn, live, sentences, setup, tables, visitor
+from lab_app import charts, drawn, live, sentences, setup, tables, visitor
 from lab_app.lab import Lab
 from lab_app.loss_chart import loss_chart
-from lab_app.setup import OTHER, Problems, Setup
 
 if TYPE_CHECKING:
-    from lab_app.layout import Page
+    from lab_app.layout import Page, Room
 
 TITLE = "Train"
 RECORDED = "A recorded comparison, trained earlier on another machine. Press Start for one of your own."
@@ -47,38 +44,37 @@ class Results:
     table: gr.HTML
     answers: gr.HTML
     link: gr.HTML
+    saved: gr.BrowserState
 
     @property
     def drawn(self) -> list[Component]:
         return [self.status, self.chart, self.table, self.answers]
 
 
-def build(lab: Lab, page: Page, room: gr.Tab) -> None:
+def build(lab: Lab, page: Page, room: Room) -> None:
     """Draw the tab and wire it."""
     with gr.Row(elem_classes="columns-2"):
         with gr.Column(scale=2, min_width=320, elem_id="setup"):
             preset = gr.Button(setup.PRESET_TITLE, elem_id="preset", size="sm")
-            form = setup.build()
-            cost = gr.Markdown(elem_id="cost")
+            form = setup.build(lab)
             with gr.Row(elem_id="actions"):
                 start = gr.Button("Start", variant="primary", elem_id="start", min_width=90)
                 stop = gr.Button("Stop", elem_id="stop", interactive=False, min_width=90)
                 again = gr.Button("Run again", elem_id="again", visible=False, min_width=90)
         with gr.Column(scale=5, min_width=340, elem_id="results"):
-            results, use = _results(lab)
+            results, use = _results(lab, page)
     buttons = Buttons(preset, start, stop, again, use)
-    _wire_form(lab, page, form, cost)
     _wire_runs(lab, page, form, results, buttons)
 
 
-def _results(lab: Lab) -> tuple[Results, gr.Button]:
+def _results(lab: Lab, page: Page) -> tuple[Results, gr.Button]:
     status, chart, table, answers = recorded(lab)
     top = drawn.status(status, "status"), loss_chart(chart, "chart"), drawn.table(table, "table")
     with gr.Row(elem_id="share"):
         link = drawn.link("", "link")
         use = gr.Button("Use these settings", size="sm", elem_id="use", scale=1, min_width=160)
     said = drawn.answers(answers, "answers")
-    return Results(gr.State({"runs": [], "notes": []}), *top, said, link), use
+    return Results(gr.State({"runs": [], "notes": []}), *top, said, link, page.saved), use
 
 
 def recorded(lab: Lab) -> list[Any]:
@@ -89,87 +85,22 @@ def recorded(lab: Lab) -> list[Any]:
     return [status, curves.value(), tables.results(records), tables.samples(records)]
 
 
-# The form: titles, costs and problems follow every change
-
-
-def _wire_form(lab: Lab, page: Page, form: Setup, cost: gr.Markdown) -> None:
-    outputs: list[Any] = [*form.inputs, *form.folds, form.model_facts, form.task_facts, cost]
-
-    async def follow(values: dict[Component, Any]) -> dict[Any, Any]:
-        wanted, problems = setup.order(form, values)
-        return calculate(lab, form, values, problems) | {cost: costs(lab, wanted, problems)}
-
-    triggers = [page.blocks.load, *(widget.change for widget in form.inputs)]
-    gr.on(triggers, follow, form.inputs, outputs, trigger_mode="always_last", **QUIET)
-
-    def rows(key: str) -> dict[str, Any]:
-        try:
-            return tables.example_rows(tasks.find(key).split().train[:3])
-        except ValueError as error:
-            return {"caption": str(error), "columns": [], "rows": []}
-
-    gr.on([page.blocks.load, form.task.change], rows, form.task, form.rows, concurrency_limit=4, **_once())
-
-
-def _once() -> dict[str, Any]:
-    return {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "always_last"}
-
-
-def calculate(lab: Lab, form: Setup, values: Mapping[Component, Any], problems: Problems) -> dict[Any, Any]:
-    """Everything about the form that follows from its values: problems at fields, titles, which folds are there."""
-    updates: dict[Any, Any] = problems.updates(form)
-    if values[form.model] == OTHER and not str(values[form.hub_id] or "").strip():
-        updates[form.hub_id] = gr.update(visible=True, elem_classes=[])  # not typed yet is not wrong yet
-    updates[form.hub_id] |= {"visible": values[form.model] == OTHER}
-    chosen = form.chosen(values)
-    for key, fold in form.forms.items():
-        title = sentences.fold_title(key, controls.summary(fold.fields, values), bool(problems.settings.get(key)))
-        updates[fold.fold] = gr.update(label=title, visible=key in chosen)
-    updates[form.model_facts] = sentences.about_model(_entry(form.model_key(values)), _speed(lab, form, values))
-    updates[form.task_facts] = sentences.about_task(str(values[form.task]))
-    return updates
-
-
-def _entry(key: str) -> models.ModelEntry | None:
-    try:
-        return models.find(key)
-    except ValueError:
-        return None
-
-
-def _speed(lab: Lab, form: Setup, values: Mapping[Component, Any]) -> str | None:
-    entry = _entry(form.model_key(values))
-    try:
-        return estimates.speed(entry.key, lab.store) if entry else None
-    except ValueError:
-        return None
-
-
-def costs(lab: Lab, wanted: list[RunSpec], problems: Problems) -> str:
-    """What a start would take, one line a method and the time; or that something must be put right first."""
-    if problems:
-        return "Put right what is marked above; then the cost is shown here."
-    return sentences.costs([(spec, estimates.before(spec, lab.store)) for spec in wanted])
-
-
 # Runs: start, stop, look
 
 
-def _wire_runs(lab: Lab, page: Page, form: Setup, results: Results, buttons: Buttons) -> None:
+def _wire_runs(lab: Lab, page: Page, form: gr.HTML, results: Results, buttons: Buttons) -> None:
     view, saved = results.view, page.saved
 
-    def start(values: dict[Component, Any]) -> dict[Any, Any]:
-        wanted, problems = setup.order(form, values, with_weights=True)
-        updates: dict[Any, Any] = problems.updates(form)
+    def start(value: Any, shown: dict[str, Any], kept: Any) -> dict[Any, Any]:
+        typed = setup.draft(value)
+        wanted, problems = setup.order(typed, with_weights=True)
         if problems:
-            for key in problems.settings:
-                updates[form.forms[key].fold] = gr.update(open=True)
-            return updates | {view: refused(values[view], problems.sentences)}
-        return updates | submit(lab, wanted, values, page, results)
+            return {form: {"wrong": problems, "edit": typed.edit}, view: refused(shown, problems.sentences)}
+        return submit(lab, wanted, shown, kept, results)
 
-    def again(values: dict[Component, Any]) -> dict[Any, Any]:
-        wanted = [record.spec for record in live.open_runs(lab, values[view]["runs"])]
-        return submit(lab, wanted, values, page, results, again=True) if wanted else {view: values[view]}
+    def again(shown: dict[str, Any], kept: Any) -> dict[Any, Any]:
+        wanted = [record.spec for record in live.open_runs(lab, shown["runs"])]
+        return submit(lab, wanted, shown, kept, results, again=True) if wanted else {view: shown}
 
     def stop(shown: dict[str, Any], kept: Any) -> None:
         keys = [live.key_of(r) for r in live.open_runs(lab, shown["runs"]) if not r.ended]
@@ -186,12 +117,11 @@ def _wire_runs(lab: Lab, page: Page, form: Setup, results: Results, buttons: But
         frames = partial(draw, lab, shown, visitor.owner(kept))
         yield from live.seated(seat, frames, len(tail_outputs))
 
-    def use(shown: dict[str, Any]) -> dict[Any, Any]:
+    def use(shown: dict[str, Any]) -> Any:
         records = live.open_runs(lab, shown["runs"]) or lab.recorded
-        return form.fill([r.spec for r in records]) if records else {form.task: gr.skip()}
+        return setup.filled([r.spec for r in records]) if records else gr.skip()
 
     opened = [view, saved, results.link]
-    started = [*opened, *form.inputs, *form.folds]
     tail_outputs = [*results.drawn, buttons.stop, buttons.again]
     seat = gr.State(live.Seat())
 
@@ -200,30 +130,30 @@ def _wire_runs(lab: Lab, page: Page, form: Setup, results: Results, buttons: But
         event.then(tail, [view, saved, seat], tail_outputs, **TAIL)
 
     common: dict[str, Any] = {"concurrency_limit": 8, "show_progress": "hidden", "api_visibility": "private"}
-    inputs = form.inputs | {saved, view}
+    inputs, outputs = [form, view, saved], [form, *opened]
     follow(page.blocks.load(arrive, saved, [saved, view, results.link], **common))
-    follow(buttons.start.click(start, inputs, started, **common))
-    filled = buttons.preset.click(lambda: form.fill(setup.preset()), None, list(form.inputs), **QUIET)
-    follow(filled.then(start, inputs, started, **common))
-    follow(buttons.again.click(again, {view, saved}, opened, **common))
+    follow(buttons.start.click(start, inputs, outputs, **common))
+    filled = buttons.preset.click(lambda: setup.filled(setup.preset()), None, form, **QUIET)
+    follow(filled.then(start, inputs, outputs, **common))
+    follow(buttons.again.click(again, [view, saved], opened, **common))
     buttons.stop.click(stop, [view, saved], None, **QUIET)
-    buttons.use.click(use, view, list(form.inputs), **QUIET)
+    buttons.use.click(use, view, form, **QUIET)
 
 
-def refused(shown: dict[str, Any], reasons: list[str]) -> dict[str, Any]:
+def refused(shown: Mapping[str, Any], reasons: list[str]) -> dict[str, Any]:
     """The same view, and why nothing was started."""
     return {"runs": shown["runs"], "notes": ["Nothing was started.", *reasons], "bad": True}
 
 
 def submit(
-    lab: Lab, wanted: list[RunSpec], values: Mapping[Component, Any], page: Page, results: Results, again: bool = False
+    lab: Lab, wanted: list[RunSpec], shown: Mapping[str, Any], kept: Any, results: Results, again: bool = False
 ) -> dict[Any, Any]:
     """Ask for runs as this visitor; the new view, with a sentence for each that was there already."""
-    kept = visitor.welcome(values[page.saved])
+    kept = visitor.welcome(kept)
     try:
         tickets = lab.jobs.submit(wanted, kept["owner"], again)
     except QueueFull as error:
-        return {results.view: refused(values[results.view], [str(error)])}
+        return {results.view: refused(shown, [str(error)])}
     notes = {}
     for ticket in tickets:
         entry = lab.store.entry(*ticket.key)
@@ -231,7 +161,7 @@ def submit(
             notes[sentences.shared(entry.created_s, ticket.state)] = True
     runs = [ticket.key.run_id for ticket in tickets]
     view = {"runs": runs, "notes": list(notes)}
-    return {results.view: view, page.saved: {**kept, "runs": runs}, results.link: visitor.link(runs)}
+    return {results.view: view, results.saved: {**kept, "runs": runs}, results.link: visitor.link(runs)}
 
 
 def draw(lab: Lab, shown: dict[str, Any], owner: str, still: Callable[[], bool]) -> Iterator[list[Any]]:

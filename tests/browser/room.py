@@ -48,7 +48,7 @@ class Room:
         return self.page.locator(f"#{name}")
 
     def unfold(self, title: str) -> None:
-        self.page.locator(".method > button", has_text=re.compile(f"^{title}")).click()
+        self.page.locator(".method > summary", has_text=re.compile(f"^{title}")).click()
 
     def start(self) -> None:
         self.start_button.click()

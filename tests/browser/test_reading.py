@@ -35,7 +35,7 @@ def training(visit):
 
 def test_everything_has_a_name(visit):
     room = visit()
-    for fold in room.page.locator("#setup .label-wrap").all():
+    for fold in room.page.locator("#setup summary:visible").all():
         fold.click()
     assert room.page.evaluate(UNNAMED) == []
     room.tab("Generate")

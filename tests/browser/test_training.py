@@ -129,10 +129,9 @@ def test_a_cut_network_loses_nothing(visit, watch):
         room.context.set_offline(True)
         room.page.wait_for_timeout(3000)
         room.context.set_offline(False)
-        room.page.wait_for_timeout(8000)  # known fault, docs/LOG.md: a Stop clicked sooner is lost
-        room.wait_for_points("lora", room.points("lora") + 10)
-    room.stop_button.click()
-    expect(room.status).to_contain_text("Stopped by you")
+        room.wait_for_points("lora", room.points("lora") + 1)
+        room.stop_button.click()
+        expect(room.status).to_contain_text("Stopped by you")
 
 
 def test_another_start_changes_the_view_and_leaves_the_first_run_alone(visit):

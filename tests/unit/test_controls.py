@@ -49,13 +49,14 @@ def test_a_spec_fills_the_form():
     assert by_name["settings.rank"] == 3 and by_name["settings.targets"] == "a, b" and by_name["settings.alpha"] == "16"
 
 
-def test_an_empty_learning_rate_is_the_methods_own():
-    with gr.Blocks():
-        field = controls.field("train.learning_rate", specs.TrainSettings.model_fields["learning_rate"], "lora")
-    assert controls.read([field], {field.widget: " "}) == {"train": {"learning_rate": None}}
-
-
 def test_the_summary_is_one_line_of_values():
-    fields = form(METHODS[0])
-    line = controls.summary(fields, {f.widget: f.widget.value for f in fields})
+    described = controls.describe(METHODS[0].Settings, "lora")
+    line = controls.summary(described, {f["name"]: f["value"] for f in described})
     assert line.startswith("rank 8, alpha 16, dropout 0")
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda m: m.key)
+def test_every_setting_is_described_with_label_help_and_kind(method):
+    for it in controls.describe(method.Settings, method.key):
+        assert it["id"] == f"{method.key}-{it['name']}" and it["label"] and it["help"]
+        assert it["kind"] in ("int", "text", "bool", "choice") and (it["kind"] != "choice" or it["choices"])

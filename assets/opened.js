@@ -1,0 +1,2 @@
+// Says that the tab it stands in was drawn.
+trigger('load');

@@ -1,0 +1,119 @@
+// The form of a comparison: four questions. `props.form` describes it, `props.value` is what was typed, and the server says what
+// follows from that: problems at their fields, titles, facts, costs. What was typed survives a reload of this tab.
+const KEPT = 'fine-tuning-lab-form', form = props.form, parts = {}, folds = {};
+let value = structuredClone(props.value), asking = false, again = false;
+
+function change(write) {
+  return (raw) => {
+    write(raw);
+    value.edit = (value.edit || 0) + 1;
+    delete value.wrong;
+    share();
+    follow();
+  };
+}
+function share() {
+  props.value = structuredClone(value);
+  try {
+    sessionStorage.setItem(KEPT, JSON.stringify(value));
+  } catch {} // a browser that keeps nothing
+}
+function restore() {
+  try {
+    const kept = JSON.parse(sessionStorage.getItem(KEPT) || 'null');
+    if (kept && kept.version === value.version) value = { ...value, ...kept };
+  } catch {}
+}
+
+const setting = (place, field, write) => (parts[place] = settingField(field, change(write))).node;
+const choice = (place, field, type, write) => (parts[place] = choiceField(field, type, change(write))).node;
+const title = (text) => make('h3', {}, text);
+const facts = (id) => make('p', { class: 'facts', id });
+
+function fold(method) {
+  const own = (value.settings[method.key] ||= {});
+  const summary = make('summary', {}, method.title);
+  const node = make('details', { class: 'method', id: 'fold-' + method.key, 'data-method': method.key }, summary,
+    make('p', { class: 'facts' }, method.summary + ' ', method.paper ? make('a', { href: method.paper_url, target: '_blank', rel: 'noopener' }, method.paper) : null),
+    ...method.fields.map((f) => setting(method.key + '.' + f.name, f, (raw) => (value.settings[method.key] ||= {})[f.name] = raw)));
+  folds[method.key] = { node, summary };
+  return node;
+}
+
+function build() {
+  const rows = make('table', { class: 'lab-table' });
+  const examples = make('details', { id: 'rows', class: 'quiet', ontoggle: () => examples.open && show(rows) }, make('summary', {}, 'Three rows of it'),
+    make('div', { class: 'lab-scroll', tabindex: 0, role: 'region', 'aria-label': 'rows of the task' }, rows));
+  parts.rows = { refresh: () => examples.open && show(rows) };
+  element.querySelector('.lab-setup').replaceChildren(
+    title('1 What model?'), choice('model', form.model, 'radio', (raw) => (value.model = raw)),
+    setting('hub_id', form.hub_id, (raw) => (value.hub_id = raw)), facts('model-facts'),
+    title('2 What should it learn?'), choice('task', form.task, 'radio', (raw) => {
+      value.task = raw;
+      parts.rows.refresh();
+    }), facts('task-facts'), examples,
+    title('3 Which methods?'), choice('methods', form.methods, 'checkbox', (raw) => (value.methods = raw)), ...form.folds.map(fold),
+    title('4 How long?'), make('div', { class: 'lab-row' },
+      ...form.train.map((f) => setting('train.' + f.name, f, (raw) => (value.train[f.name] = raw))),
+      setting('seed', form.seed, (raw) => (value.seed = raw))),
+    make('details', { class: 'quiet' }, make('summary', {}, 'What these do'),
+      make('ul', { class: 'facts' }, ...form.about.map(([name, text]) => make('li', {}, make('b', {}, name + ' '), text)))),
+    make('div', { id: 'cost', 'aria-live': 'polite' }));
+}
+async function show(rows) {
+  const found = await server.rows(value.task);
+  if (found) fillTable(rows, found);
+}
+
+function draw() {
+  parts.model.set(value.model);
+  parts.hub_id.set(value.hub_id);
+  parts.hub_id.node.hidden = value.model !== form.another;
+  parts.task.set(value.task);
+  parts.methods.set(value.methods);
+  for (const f of form.train) parts['train.' + f.name].set(value.train[f.name]);
+  parts.seed.set(value.seed);
+  for (const method of form.folds) {
+    folds[method.key].node.hidden = !value.methods.includes(method.key);
+    for (const f of method.fields) parts[method.key + '.' + f.name].set((value.settings[method.key] || {})[f.name] ?? f.value);
+  }
+}
+// Ask the server what follows; one question at a time, the last one counts. No answer: the network is away, ask again.
+async function follow() {
+  draw();
+  if (asking) return void (again = true);
+  asking = true;
+  do {
+    again = false;
+    const reply = await server.follow(value);
+    if (reply) again || tell(reply);
+    else setTimeout(follow, 2000);
+  } while (again);
+  asking = false;
+}
+function tell(reply) {
+  const problems = { ...reply.problems, ...(value.wrong || {}) };
+  for (const place in parts) if (parts[place].tell) parts[place].tell(problems[place]);
+  for (const method in folds) {
+    const { node, summary } = folds[method], wrong = Object.keys(problems).some((place) => place.startsWith(method + '.'));
+    if (summary.textContent !== reply.titles[method]) summary.textContent = reply.titles[method];
+    if (wrong && !node.classList.contains('problem')) node.open = true;
+    node.classList.toggle('problem', wrong);
+  }
+  element.querySelector('#model-facts').textContent = reply.model_facts;
+  element.querySelector('#task-facts').textContent = reply.task_facts;
+  element.querySelector('#cost').replaceChildren(
+    make('ul', {}, ...reply.costs.lines.map(([name, text]) => make('li', {}, make('b', {}, name), text))), make('p', {}, reply.costs.time));
+}
+watch('value', () => { // the server filled the form in, or says what is wrong with the one of that edit
+  const said = props.value;
+  if (said.model !== undefined) value = structuredClone(said);
+  else if (said.edit === (value.edit || 0)) value.wrong = said.wrong;
+  share();
+  follow();
+  parts.rows.refresh();
+});
+build();
+restore();
+share();
+follow();

@@ -1,0 +1,16 @@
+// The page's head: what runs here and how busy it is, asked every three seconds, and the switch between light and dark.
+const line = element.querySelector('#machine');
+async function look() {
+  if (!document.hidden) {
+    const text = await server.machine(null);
+    if (text && text !== line.textContent) line.textContent = text;
+  }
+  if (element.isConnected) setTimeout(look, 3000);
+}
+line.textContent = props.value;
+element.querySelector('#theme').addEventListener('click', () => {
+  const dark = document.body.classList.toggle('dark'), url = new URL(window.location);
+  url.searchParams.set('__theme', dark ? 'dark' : 'light');
+  history.replaceState(history.state, '', url.href.replaceAll('%2C', ','));
+});
+setTimeout(look, 3000);
