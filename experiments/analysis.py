@@ -126,6 +126,7 @@ def summary(record: Record, home: Path) -> dict[str, Any]:
         "spec": record.spec.model_dump(mode="json"),
         "trainable": started.trainable if started else None,
         "total": started.total if started else None,
+        "context_tokens": started.context_tokens if started else None,
         "curve": [{"step": s.step, "loss": s.loss} for s in record.steps],
         "held_out": [{"step": e.step, "loss": e.held_out_loss} for e in record.held_out],
         "metrics": {

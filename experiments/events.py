@@ -32,11 +32,15 @@ class Progress(Base):
 
 
 class Started(Base):
-    """The method is attached. `resting_mb` is the process with the base model loaded and nothing else."""
+    """The method is attached. `resting_mb` is the process with the base model loaded and nothing else.
+
+    `context_tokens`: how many tokens, soft ones or examples, the method puts before every prompt.
+    """
 
     kind: Literal["started"] = "started"
     trainable: int
     total: int
+    context_tokens: int = 0
     rows: int
     device: str
     threads: int

@@ -126,6 +126,8 @@ def finish(records: Sequence[analysis.Record], as_json: bool, one: bool = False)
     else:
         for record, row in zip(records, found, strict=True):
             print(f"{row['run_id']}  {record.method.title}: {row['status']}. {row['cause'] or ''}".rstrip())
+            if row["context_tokens"]:
+                print(f"  {row['context_tokens']:,} tokens stand before every prompt")
             for metric in tasks.find(record.spec.task).metrics:
                 base, tuned = record.metric("base", metric.key), record.metric("tuned", metric.key)
                 if tuned is not None:

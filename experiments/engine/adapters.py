@@ -1,4 +1,5 @@
-"""What a run leaves on disk, and how it comes back: a PEFT folder where PEFT made the adapter, else the trained tensors.
+"""What a run leaves on disk, and how it comes back: a PEFT folder where PEFT made the adapter, the
+examples of few-shot, else the trained tensors.
 
 Written under a temporary name and renamed. Safetensors only.
 """
@@ -12,6 +13,8 @@ from typing import Any
 from peft import PeftModel
 from safetensors.torch import load_file, save_file
 
+from experiments.engine import context
+from experiments.engine.context import WithContext
 from experiments.engine.models import Base, fresh
 
 TENSORS = "trained.safetensors"
@@ -24,7 +27,9 @@ def save(model: Any, folder: Path) -> int:
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
-        if isinstance(model, PeftModel):
+        if isinstance(model, WithContext):
+            model.save(partial)
+        elif isinstance(model, PeftModel):
             model.save_pretrained(str(partial))
         else:
             trained = {n: p.detach().contiguous() for n, p in model.named_parameters() if p.requires_grad}
@@ -47,6 +52,8 @@ def load(base: Base, folder: Path) -> Any:
         for name, tensor in load_file(folder / TENSORS, device=str(base.device)).items():
             parameters[name].data = tensor
         return model
+    if (folder / context.FILE).exists():
+        return context.load(model, folder).eval()
     for name, parameter in model.named_parameters():
         if name.endswith(".bias"):  # an adapter may bring biases, which PEFT writes over those in place
             parameter.data = parameter.data.clone()

@@ -141,7 +141,8 @@ class Engine:
         spec = RunSpec.model_validate_json(entry.spec)
         if spec.weights != base.weights:
             raise ValueError(f"Run {run_id} was trained on other weights ({spec.weights}).")
-        if spec.train.steps == 0 and not methods.find(spec.method).trains:
+        method = methods.find(spec.method)
+        if not method.trains and not method.examples(spec.settings):
             return base.model
         folder = self._folder(entry.key)
         if folder not in self._tuned:

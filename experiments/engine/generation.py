@@ -16,6 +16,7 @@ from torch import Tensor
 
 from experiments import events
 from experiments.engine import data
+from experiments.engine.context import WithContext
 from experiments.engine.loss import head_only_at
 from experiments.specs import SampleSpec
 
@@ -33,7 +34,9 @@ class Sampling:
 
 
 def virtual_tokens(model: Any) -> int:
-    """How many soft tokens stand before the text, 0 for a method that has none."""
+    """How many tokens of the method stand before the text, 0 for a method that has none."""
+    if isinstance(model, WithContext):
+        return model.context_tokens
     config = getattr(model, "active_peft_config", None)
     return config.num_virtual_tokens if config is not None and config.is_prompt_learning else 0
 

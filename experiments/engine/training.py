@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ import torch
 from experiments import events, methods
 from experiments.catalog import tasks
 from experiments.engine import adapters, data, evaluation, generation, memory
+from experiments.engine.context import with_examples
 from experiments.engine.loss import completion_loss
 from experiments.engine.models import Base, fresh, own
 from experiments.engine.provenance import commit, versions
@@ -93,8 +95,17 @@ def _finite(value: torch.Tensor) -> float | None:
 
 
 def begin(spec: RunSpec, base: Base) -> Trial:
-    """A fresh model with the method attached and an optimizer over exactly what it trains."""
-    model = methods.find(spec.method).attach(fresh(base), spec.settings, base.tokenizer)
+    """A fresh model with the method attached and an optimizer over exactly what it trains.
+
+    Raises `ValueError` where the examples of few-shot do not fit the context.
+    """
+    method = methods.find(spec.method)
+    model = method.attach(fresh(base), spec.settings, base.tokenizer)
+    if shown := method.examples(spec.settings):
+        task = tasks.find(spec.task)
+        rows = task.split(None).train
+        chosen = random.Random(spec.seed).sample(rows, min(shown, len(rows)))
+        model = with_examples(model, base.tokenizer, chosen, task.max_length)
     parameters = own(model, base)
     optimizer = (
         torch.optim.AdamW(groups(model, spec), lr=spec.train.learning_rate, weight_decay=0.0, fused=True)
@@ -163,11 +174,12 @@ def run(spec: RunSpec, base: Base, folder: Path, between: Callable[[], None] = l
             yield evaluation.full_look(model, base, task, step, between)
         if not base_is_known:
             yield evaluation.base_look(base, task, between)
-        size = adapters.save(trial.model, folder) if trial.parameters else 0
+        leaves = bool(trial.parameters or generation.virtual_tokens(trial.model))
+        size = adapters.save(trial.model, folder) if leaves else 0
         yield events.Finished(
             elapsed_s=round(time.perf_counter() - began, 3), train_s=round(trial.train_s, 3),
             peak_mb=round(trial.meter.peak_mb(base.resting_mb), 1),
-            adapter_path=f"{folder.parent.name}/{folder.name}" if trial.parameters else None, adapter_bytes=size,
+            adapter_path=f"{folder.parent.name}/{folder.name}" if leaves else None, adapter_bytes=size,
         )  # fmt: skip
     except Unwanted:
         yield events.Cancelled(step=done)
@@ -177,6 +189,7 @@ def _started(base: Base, trial: Trial, rows: int) -> events.Started:
     return events.Started(
         trainable=sum(p.numel() for p in trial.parameters),
         total=base.total,
+        context_tokens=generation.virtual_tokens(trial.model),
         rows=rows,
         device=torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         threads=torch.get_num_threads(),

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 
-from experiments.methods import bitfit, full, ia3, layernorm, lora, p_tuning, partial, prefix, prompt, zero_shot
+from experiments.methods import (
+    bitfit,
+    few_shot,
+    full,
+    ia3,
+    layernorm,
+    lora,
+    p_tuning,
+    partial,
+    prefix,
+    prompt,
+    zero_shot,
+)
 from experiments.methods.base import Method, Settings
 
 METHODS: tuple[Method, ...] = (
@@ -17,6 +29,7 @@ METHODS: tuple[Method, ...] = (
     bitfit.METHOD,
     partial.METHOD,
     full.METHOD,
+    few_shot.METHOD,
     zero_shot.METHOD,
 )
 

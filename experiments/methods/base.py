@@ -69,6 +69,8 @@ class Method:
     check: Callable[[Arch, Any], Iterable[tuple[str, str]]] = lambda arch, settings: ()
     rate_factor: Callable[[Any, str, int], float] = lambda settings, name, dimensions: 1.0
     """How much faster than the learning rate this parameter learns, by its name and number of dimensions."""
+    examples: Callable[[Any], int] = lambda settings: 0
+    """How many rows of the task stand before every prompt."""
     trains: bool = True
     footprint: Callable[[Arch, Any], Footprint] = lambda arch, settings: Footprint()
     """What of the model a training step touches: the calculator's memory and time rest on it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from transformers import TemperatureLogitsWarper, TopPLogitsWarper
 
 from experiments import events, methods
 from experiments.engine import data, generation, training
+from experiments.engine.context import WithContext
 from experiments.engine.randomness import RandomState
 from experiments.specs import SampleSpec, build
 from tests.engine.conftest import FEW, run_spec
@@ -22,9 +24,12 @@ PROMPTS = [
     "1 + 1 =",
 ]
 METHODS = [("zero-shot", {}), ("lora", {}), ("prompt", {"virtual_tokens": 5}), ("prefix", {"virtual_tokens": 5}),
-           ("prefix", {"virtual_tokens": 3, "projection": True}), ("full", {})]  # fmt: skip
+           ("prefix", {"virtual_tokens": 3, "projection": True}), ("full", {}), ("few-shot", {"examples": 2}),
+           ("p-tuning", {"virtual_tokens": 4})]  # fmt: skip
 every_method = pytest.mark.parametrize(
-    ("method", "settings"), METHODS, ids=["base", "lora", "prompt", "prefix", "projection", "full"]
+    ("method", "settings"),
+    METHODS,
+    ids=["base", "lora", "prompt", "prefix", "projection", "full", "few-shot", "p-tuning"],
 )
 LENGTH = 12
 
@@ -59,14 +64,25 @@ def answers(model, base, prompts: list[str], length: int = LENGTH) -> list[str]:
     return generation.answers(model, base.tokenizer, prompts, length, nothing)
 
 
+def said(role: str, content: str) -> dict[str, str]:
+    return {"role": role, "content": content}
+
+
 def reference(model, base, prompt: str) -> str:
-    """The greedy answer of transformers (and of PEFT, for a soft prompt) to one prompt."""
+    """The greedy answer of transformers (and of PEFT, for a soft prompt) to one prompt, behind the examples of few-shot."""
     ids = torch.tensor([data.prompt_ids(base.tokenizer, prompt)])
+    if isinstance(model, WithContext):
+        shown = random.Random(0).sample(FEW.split(None).train, 2)
+        turns = [t for row in shown for t in (said("user", row.prompt), said("assistant", row.completion))]
+        ids = base.tokenizer.apply_chat_template(
+            [*turns, said("user", prompt)], add_generation_prompt=True, return_tensors="pt", return_dict=False
+        )
+        model = base.model
     with torch.no_grad():
-        said = model.generate(
+        written = model.generate(
             input_ids=ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=LENGTH
         )
-    return base.tokenizer.decode(said[0, ids.shape[1] :], skip_special_tokens=True).strip()
+    return base.tokenizer.decode(written[0, ids.shape[1] :], skip_special_tokens=True).strip()
 
 
 @every_method

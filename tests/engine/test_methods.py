@@ -5,6 +5,7 @@ Shapes: B rows, T tokens, V vocabulary.
 
 from __future__ import annotations
 
+import copy
 import json
 from typing import Any
 
@@ -16,13 +17,13 @@ from transformers import AutoModelForCausalLM
 
 from experiments import methods
 from experiments.accounting import folder_arch
-from experiments.engine import adapters, data, models, training
+from experiments.engine import adapters, context, data, models, training
 from experiments.engine.randomness import RandomState
 from experiments.specs import SpecError, check
-from tests.engine.conftest import run_spec, untouched
+from tests.engine.conftest import FEW, run_spec, untouched
 from tests.models import tiny_llama
 
-FITTED = {"partial": {"last_layers": 1}}  # where the defaults want more layers than two
+FITTED = {"partial": {"last_layers": 1}, "few-shot": {"examples": 1}}  # where the defaults want more layers or context
 VARIANTS = [(m.key, FITTED.get(m.key, {})) for m in methods.METHODS] + [
     ("lora", {"layers": "last 1"}),
     ("lora", {"targets": "all-linear", "rank": 3, "alpha": 6}),
@@ -46,6 +47,7 @@ VARIANTS = [(m.key, FITTED.get(m.key, {})) for m in methods.METHODS] + [
     ("prefix", {"init": "random"}),
     ("prefix", {"init": "vocabulary", "virtual_tokens": 3}),
     ("partial", {"last_layers": 2}),
+    ("few-shot", {"examples": 2}),
     ("ia3", {"feedforward": False}),
     ("ia3", {"attention": False}),
 ]
@@ -62,6 +64,7 @@ TRAINED_NAMES = {
     "ia3": lambda name: ".ia3_l." in name,
     "layernorm": lambda name: ".ln_tuning_layers." in name,
     "bitfit": lambda name: name.endswith(".bias"),
+    "few-shot": lambda name: False,
     "zero-shot": lambda name: False,
 }
 """What each method says it trains, by its name in the module tree; a new method has to say so, too."""
@@ -121,8 +124,6 @@ def begin(base, method, settings, seed=0, rate=None) -> training.Trial:
 
 
 def rows(base, first: int = 0, count: int = 2) -> list[data.Example]:
-    from tests.engine.conftest import FEW
-
     return [data.encode(base.tokenizer, row, FEW.max_length) for row in FEW.split(None).train[first : first + count]]
 
 
@@ -198,6 +199,41 @@ def test_bitfit_says_that_a_model_has_no_biases(tiny):
         check(run_spec("bitfit"), folder_arch(tiny))
     (problem,) = caught.value.problems
     assert problem.field == "method" and problem.sentence.startswith("This model has no biases, so BitFit has nothing")
+
+
+def turns_of(rows) -> list[dict[str, str]]:
+    pairs = ((r, c) for row in rows for r, c in (("user", row.prompt), ("assistant", row.completion)))
+    return [{"role": role, "content": content} for role, content in pairs]
+
+
+@pytest.mark.parametrize("chat", [True, False])
+def test_few_shot_is_the_base_behind_the_examples(chat, base):
+    """Logits of whole conversations in one piece, nothing kept from before; of text that is no conversation, too."""
+    tokenizer, (*shown, asked) = copy.deepcopy(base.tokenizer), FEW.split(None).train[:3]
+    if not chat:
+        tokenizer.chat_template = None
+    model = context.with_examples(base.model, tokenizer, shown, FEW.max_length)
+    row, text = data.encode(tokenizer, asked, 400).ids, data.encode_text(tokenizer, "Plain text it is.", 9).ids
+    if chat:
+        whole = tokenizer.apply_chat_template(turns_of([*shown, asked]), return_dict=False)
+    else:
+        whole = tokenizer("".join(f"{r.prompt}\n{r.completion}{tokenizer.eos_token}" for r in [*shown, asked]))[
+            "input_ids"
+        ]
+    assert len(whole) == model.context_tokens + len(row) and (model.own > 10) == chat
+    for ids, expected, answered in ((row, whole, len(row) - model.own), (text, [*model.ids, *text], len(text))):
+        batch = torch.tensor([ids, ids])
+        with torch.no_grad():
+            reference = base.model(torch.tensor([expected])).logits[:, -answered:]
+            found = model(input_ids=batch, attention_mask=torch.ones_like(batch)).logits[:, -answered:]
+        torch.testing.assert_close(found, reference.expand(2, -1, -1), rtol=0, atol=1e-4)
+
+
+def test_more_examples_than_fit_are_refused_with_the_numbers(base):
+    with pytest.raises(
+        ValueError, match=r"^12 examples take [\d,]+ tokens and a prompt up to 400; the context is 512\."
+    ):
+        context.with_examples(base.model, base.tokenizer, FEW.split(None).train, 400)
 
 
 def test_zero_shot_is_the_base(base):
@@ -298,7 +334,7 @@ def assert_counted(folder, base, method, settings) -> None:
     if isinstance(trial.model, PeftModel):
         assert counted == trial.model.get_nb_trainable_parameters()[0]
     else:
-        assert method in (*WHOLE_TENSORS, "zero-shot")
+        assert method in (*WHOLE_TENSORS, "few-shot", "zero-shot")
     if trial.parameters:
         assert None not in trial.backward(rows(base))
         trial.update()

@@ -162,7 +162,7 @@ WRONG = [
      "There is no task “pirat”; the tasks are pirate, plain-english, sentiment. Did you mean “pirate”?"),
     ({"method": "lorra"}, "method",
      "There is no method “lorra”; there are lora, prompt, prefix, p-tuning, ia3, layernorm, bitfit, partial, full, "
-     "zero-shot. Did you mean “lora”?"),
+     "few-shot, zero-shot. Did you mean “lora”?"),
     ({"colour": "red"}, "colour", "There is no setting “colour” here; there are schema_version, model, weights, task, "
      "method, settings, train, seed."),
     ({"schema_version": 2}, "schema_version", "schema_version must be one of 1."),
