@@ -114,6 +114,9 @@ watch('value', () => { // the server filled the form in, or says what is wrong w
   parts.rows.refresh();
 });
 build();
-restore();
-share();
-follow();
+draw();
+setTimeout(() => { // Gradio sets the value once more while it mounts
+  restore();
+  share();
+  follow();
+});

@@ -12,10 +12,12 @@ from types import ModuleType
 from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from experiments.methods import METHODS
 from lab_app import theme, visitor
 from lab_app.drawn import ASSETS, drawn
+from lab_app.front import FrontPage
 from lab_app.lab import Lab
 from lab_app.tabs import TABS
 
@@ -84,5 +86,6 @@ def serve(blocks: gr.Blocks, **options: object) -> None:
         show_error=False,
         ssr_mode=False,
         footer_links=[],
+        app_kwargs={"middleware": [Middleware(FrontPage)]},
         **options,  # type: ignore[arg-type]
     )

@@ -27,6 +27,7 @@ ROOT = Path(__file__).parents[2]
 CUT = (
     "ERR_INTERNET_DISCONNECTED",
     "ERR_CONNECTION_REFUSED",
+    "ERR_SOCKET_NOT_CONNECTED",
     "ERR_INCOMPLETE_CHUNKED_ENCODING",
     "Failed to fetch",
     "Connection errored out",

@@ -63,11 +63,12 @@ class Room:
         expect(self.chart.locator(".lab-chart-title")).not_to_contain_text("Recorded", timeout=60_000)
 
     def wait_for_points(self, method: str, count: int) -> None:
-        self.wait_for_view()
+        """Until the curve of one's own run (the first paint shows a recorded one) has so many points."""
         self.page.wait_for_function(
             """([method, count]) => {
                 const path = document.querySelector(`#chart g[data-method="${method}"] > path.curve`);
-                return path && (path.getAttribute('d').match(/[ML]/g) || []).length >= count;
+                const recorded = /Recorded/.test(document.querySelector('#chart .lab-chart-title')?.textContent);
+                return path && !recorded && (path.getAttribute('d').match(/[ML]/g) || []).length >= count;
             }""",
             arg=[method, count],
             timeout=60_000,

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import App
+from tests.browser.line import Line
 
 
 def test_a_killed_worker_fails_its_run_and_the_next_one_starts(visit, app):
@@ -50,3 +51,22 @@ def test_a_killed_app_shows_the_run_as_interrupted_after_its_restart(mortal, vis
     room.wait_for_points("lora", 1)
     room.stop_button.click()
     expect(room.status).to_contain_text("Stopped by you")
+
+
+def test_a_network_that_is_cut_for_three_seconds_loses_nothing(app, visit, watch):
+    line = Line(app.port)
+    room = visit(url=line.url)
+    room.choose("LoRA", steps=3000, seed=304)
+    room.unfold("LoRA")
+    room.fill("lora-rank", "3")
+    room.start()
+    room.wait_for_points("lora", 3)
+    points = room.points("lora")
+    with watch.cut():
+        line.cut(3)
+        room.wait_for_points("lora", points + 10)
+        expect(room.field("lora-rank").locator("input")).to_have_value("3")  # what was typed is there, too
+        expect(room.stop_button).to_be_enabled()
+        room.stop_button.click()
+        expect(room.status).to_contain_text("Stopped by you")
+    line.close()

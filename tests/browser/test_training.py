@@ -48,8 +48,10 @@ def test_reload_second_tab_and_bare_address_find_the_run(visit):
     room.wait_for_points("lora", 3)
     link = room.link()
     room.page.wait_for_url(re.compile(r"run=[0-9a-f]{12}"))
+    room.fill("train-seed", "1030")
     room.reload()
     room.wait_for_points("lora", 5)
+    expect(room.field("train-seed").locator("input")).to_have_value("1030")  # what was typed stays, too
     second = visit(context=room.context)  # the bare address, another tab
     second.wait_for_points("lora", 5)
     second.stop_button.click()  # the same visitor, so it is theirs to stop
