@@ -107,7 +107,7 @@ function axes(p) {
 }
 
 function curve(p, s) {
-  const g = make('g', { 'data-method': s.method });
+  const g = make('g', { 'data-method': s.method, 'data-nth': s.nth || 0 });
   if (s.line !== s.train.y) g.append(make('path', { d: path(p, s.train.x, s.train.y), class: 'raw' }));
   g.append(make('path', { d: path(p, s.train.x, s.line), class: 'curve' }));
   s.held.y.forEach((y, i) => {
@@ -134,7 +134,7 @@ function hover(p, shown, g) {
   const lines = shown.filter((s) => s.train.x.length).map((s) => {
     const i = nearest(s.train.x, at), j = s.held.x.length ? nearest(s.held.x, at) : -1;
     const held = j >= 0 && Math.abs(p.X(s.held.x[j]) - px) < 6 ? ', held-out ' + digits(s.held.y[j]) : '';
-    return { method: s.method, text: s.name + ' ' + digits(s.train.y[i]) + held };
+    return { method: s.method, nth: s.nth || 0, text: s.name + ' ' + digits(s.train.y[i]) + held };
   });
   g.append(make('line', { x1: px, x2: px, y1: TOP, y2: p.floor, class: 'cursor' }));
   const box = make('g', { class: 'tip' }), head = UNITS[+axis.value] + ' ' + round(at);
@@ -143,7 +143,7 @@ function hover(p, shown, g) {
   box.append(make('rect', { x: left, y: TOP, width, height: 24 + lines.length * 17, rx: 4 }));
   box.append(make('text', { x: left + 10, y: TOP + 17 }, head));
   lines.forEach((line, i) => {
-    const row = make('g', { 'data-method': line.method }), y = TOP + 34 + i * 17;
+    const row = make('g', { 'data-method': line.method, 'data-nth': line.nth }), y = TOP + 34 + i * 17;
     row.append(make('line', { x1: left + 8, x2: left + 22, y1: y - 4, y2: y - 4, class: 'curve' }));
     row.append(make('text', { x: left + 27, y }, line.text));
     box.append(row);
@@ -190,6 +190,7 @@ function names(all) {
       const button = tag('button');
       button.type = 'button';
       button.dataset.method = s.method;
+      button.dataset.nth = s.nth || 0;
       const swatch = tag('span');
       swatch.className = 'swatch';
       button.append(swatch, document.createTextNode(s.name), tag('span'));

@@ -1,4 +1,4 @@
-"""`python -m benchmarks [step|page] [--quick]`: measure, print, and write what was measured to `benchmarks/RESULTS.md`."""
+"""`python -m benchmarks [step|page|runs] [--quick]`: measure, print, and write what was measured to `benchmarks/RESULTS.md`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks import page, step
+from benchmarks import page, shelf, step
 
-PARTS = {"step": step.measure, "page": page.measure}
+PARTS = {"step": step.measure, "page": page.measure, "runs": shelf.measure}
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
 

@@ -107,12 +107,15 @@ def _add(record: Record, event: events.Event, time_s: float) -> None:
 
 
 def load(store: Any, run_id: str, attempt: int | None = None) -> Record | None:
-    """The record of a stored run, its latest attempt by default; None where there is none."""
+    """The record of a stored run, its latest attempt by default; None where there is none, or where its task is gone."""
     entry = store.entry(run_id, attempt)
     if entry is None or entry.kind != "train":
         return None
-    record = Record(RunSpec.model_validate_json(entry.spec), entry.key.run_id, entry.key.attempt)
-    return fold(record, store.events(entry.key))
+    try:
+        spec = RunSpec.model_validate_json(entry.spec)
+    except ValueError:
+        return None
+    return fold(Record(spec, entry.key.run_id, entry.key.attempt), store.events(entry.key))
 
 
 def summary(record: Record, home: Path) -> dict[str, Any]:

@@ -74,15 +74,15 @@ def sentence(wanted: Sequence[RunSpec]) -> str:
 
 
 def _counts(line: Line, wanted: Sequence[RunSpec]) -> bool:
-    """Settings of a method say nothing beside another method, and what trains nothing has no length or rate."""
-    if len({spec.method for spec in wanted}) == 1:
+    """A setting of one method says nothing beside another method, nor does a length beside what trains nothing: such a
+    line counts where it differs among runs of one method."""
+    whose = [spec.method for spec in wanted]
+    if line.place.startswith("train.") and line.place != OWN:
+        whose = ["any" if methods.find(method).trains else method for method in whose]
+    elif not line.place.startswith("settings.") and line.place != OWN:
         return True
-    if line.place.startswith("settings.") or line.place == OWN:
-        return False
-    if line.place.startswith("train."):
-        trained = [value for value, spec in zip(line.values, wanted, strict=True) if methods.find(spec.method).trains]
-        return len(set(map(str, trained))) > 1
-    return True
+    told = {(method, repr(value)) for method, value in zip(whose, line.values, strict=True)}
+    return len(told) > len(set(whose))
 
 
 def _lower(title: str) -> str:
@@ -94,7 +94,7 @@ def _values(line: Line, wanted: Sequence[RunSpec]) -> str:
     shown = [show(line.place, value) for value in line.values]
     if len(wanted) == 2:
         return " → ".join(shown)
-    return ", ".join(dict.fromkeys(shown))
+    return ", ".join(dict.fromkeys(s for s, value in zip(shown, line.values, strict=True) if value is not None))
 
 
 def show(place: str, value: Any) -> str:

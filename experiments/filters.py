@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 TERM = re.compile(r'([a-z_]+)(<=|>=|!=|=|<|>)("[^"]*"|\S*)|"([^"]*)"|(\S+)', re.IGNORECASE)
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE | re.ASCII)
 OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "<": lambda a, b: a < b,
     "<=": lambda a, b: a <= b,
@@ -53,11 +54,8 @@ def text(value: Any) -> str:
 
 def number(value: Any) -> float | None:
     """The value as a number, or None where it is none."""
-    try:
-        found = float(value) if not isinstance(value, bool) else math.nan
-    except (TypeError, ValueError):
-        return None
-    return found if math.isfinite(found) else None
+    written = "" if isinstance(value, bool) else str(value).strip()
+    return float(written) if NUMBER.fullmatch(written) and math.isfinite(float(written)) else None
 
 
 def parse(typed: str, fields: Iterable[str]) -> tuple[Term, ...]:

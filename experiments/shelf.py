@@ -47,16 +47,17 @@ class Item:
 
 def is_private(spec: str) -> bool:
     """Whether a run's spec (JSON) names data that belongs to one visitor."""
-    return str(json.loads(spec).get("task", "")).startswith("own:")
+    return str(json.loads(spec).get("task", "")).startswith("data:")
 
 
 def may_see(store: Store, run_id: str, owner: str) -> bool:
     """Whether this visitor may look at a run: any run by its id, one on a visitor's own data only who asked for it."""
     entry = store.entry(run_id)
-    return entry is not None and (not is_private(entry.spec) or _has_asked(store, run_id, owner))
+    return entry is not None and (not is_private(entry.spec) or is_yours(store, run_id, owner))
 
 
-def _has_asked(store: Store, run_id: str, owner: str) -> bool:
+def is_yours(store: Store, run_id: str, owner: str) -> bool:
+    """Whether this owner ever asked for this run."""
     sql = "SELECT 1 FROM wanted WHERE run_id = ? AND owner = ?"
     return bool(owner) and store.connection.execute(sql, (run_id, owner)).fetchone() is not None
 
@@ -144,7 +145,7 @@ def pin(store: Store, owner: str, run_id: str, pinned: bool) -> None:
 
 def delete(store: Store, owner: str, run_ids: Iterable[str]) -> list[str]:
     """Hide these runs from this owner, those of them that are theirs and have ended; the ones that were hidden."""
-    mine = [run_id for run_id in run_ids if _has_asked(store, run_id, owner)]
+    mine = [run_id for run_id in run_ids if is_yours(store, run_id, owner)]
     ended = [run_id for run_id in mine if (entry := store.entry(run_id)) and entry.ended]
     for run_id in ended:
         _set(store, owner, run_id, "deleted_s", time.time())
@@ -166,7 +167,7 @@ def _text(text: str, what: str, limit: int, line_break: str) -> str:
 
 
 def _set(store: Store, owner: str, run_id: str, field: str, value: Any) -> None:
-    if not _has_asked(store, run_id, owner):
+    if not is_yours(store, run_id, owner):
         raise NotYours
     store.connection.execute(
         f"INSERT INTO shelf (run_id, owner, {field}) VALUES (?, ?, ?)"

@@ -202,6 +202,10 @@ class Store:
         )
         return [Row(seq, time_s, events.parse(body)) for seq, time_s, body in rows]
 
+    def length(self, run_id: str) -> int:
+        """How many events there are of all attempts at a run."""
+        return int(self._db.execute("SELECT COUNT(*) FROM events WHERE run_id = ?", (run_id,)).fetchone()[0])
+
     def last_kind(self, key: Key) -> str | None:
         found = self._db.execute(
             "SELECT kind FROM events WHERE run_id = ? AND attempt = ? ORDER BY seq DESC LIMIT 1", key

@@ -55,10 +55,14 @@ class Curves:
             "base": base,
             "series": [
                 {"id": f"{r.run_id}.{r.attempt}", "name": labels[id(r)], "method": r.spec.method}
-                | {"d": self._train[i], "h": self._held_out[i]}
+                | {"nth": self._nth(i), "d": self._train[i], "h": self._held_out[i]}
                 for i, r in enumerate(self._records)
             ],
         }
+
+    def _nth(self, i: int) -> int:
+        """The how-manieth of its method: what tells curves of one colour apart."""
+        return sum(r.spec.method == self._records[i].spec.method for r in self._records[:i]) % 4
 
     def _pack(self, i: int, record: Record) -> None:
         steps, looks = self._seen[i]

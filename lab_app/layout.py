@@ -35,12 +35,13 @@ class Room:
     opens: Sequence[Any]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Page:
-    """What tabs share: the page's own events, and the visitor's browser state."""
+    """What tabs share: the page's own events, the visitor's browser state, and the Train form, which it sets itself."""
 
     blocks: gr.Blocks
     saved: gr.BrowserState
+    form: gr.HTML | None = None
 
 
 def build_app(lab: Lab) -> gr.Blocks:

@@ -56,7 +56,7 @@ def build(lab: Lab, page: Page, room: Room) -> None:
     with gr.Row(elem_classes="columns-2"):
         with gr.Column(scale=2, min_width=320, elem_id="setup"):
             preset = gr.Button(setup.PRESET_TITLE, elem_id="preset", size="sm")
-            form = setup.build(lab)
+            form = page.form = setup.build(lab)
             with gr.Row(elem_id="actions"):
                 start = gr.Button("Start", variant="primary", elem_id="start", min_width=90)
                 stop = gr.Button("Stop", elem_id="stop", interactive=False, min_width=90)

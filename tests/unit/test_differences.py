@@ -17,6 +17,8 @@ CASES = [
     ([spec("lora"), spec("prompt")], "Only method: LoRA → Prompt."),
     ([spec("lora", rank=4), spec("prompt", seed=1)], "Method: LoRA → Prompt; seed: 0 → 1."),
     ([spec("lora"), spec("zero-shot")], "Only method: LoRA → Zero-shot."),
+    ([spec(rank=4), spec(rank=16), spec("prompt")], "Method: LoRA, Prompt; rank: 4, 16."),
+    ([spec(steps=3), spec("prompt", steps=9), spec("zero-shot")], "Method: LoRA, Prompt, Zero-shot; steps: 3, 9, 0."),
     ([spec(targets="q_proj, v_proj"), spec()], "Only target modules: q_proj, v_proj → all-linear."),
     ([spec(), spec()], "Nothing differs: the same spec."),
     ([spec()], ""),
