@@ -116,6 +116,9 @@ RESOURCES: tuple[Resource, ...] = (
     _packaged("bible-kjv", "King James Version", 10.1, "public domain (US)", KJV),
     _packaged("bible-bbe", "Bible in Basic English", 9.7, "public domain (US)", BBE),
     _packaged("bible-web", "World English Bible", 9.8, "public domain", WEB),
+    Resource("shakespeare", "Plays of Shakespeare", 2.1, "public domain"),
+    Resource("chitchat", "ChitChat dialogues", 8.1, "MIT"),
+    Resource("austen", "Novels of Jane Austen", 1.6, "public domain"),
     _packaged("vader-reviews", "Film-review snippets with human scores", 2.5, "MIT; snippets by their authors", VADER),
 )
 

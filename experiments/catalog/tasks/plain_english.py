@@ -65,7 +65,7 @@ def _divide(pairs: Mapping[int, tuple[str, str]]) -> tuple[list[int], list[int]]
     """Verse ids to train on and to hold out. An id is book·10⁶ + chapter·10³ + verse; every tenth chapter, by hash, is
     held out.
     """
-    kept_back = {v for v in pairs if int(mixed_order(f"chapter {v // 1000}")[:8], 16) % 10 == 0}
+    kept_back = {v for v in pairs if is_held_out(v // 1000)}
     order = sorted(pairs, key=lambda v: mixed_order(f"verse {v}"))
     once = {normal(pairs[verse][0]): verse for verse in reversed(order)}  # the same words in two places: the first
     held_out = [v for v in order if v in kept_back and once[normal(pairs[v][0])] == v][:HELD_OUT]
@@ -80,6 +80,17 @@ def _divide(pairs: Mapping[int, tuple[str, str]]) -> tuple[list[int], list[int]]
         if len(train) == TRAIN:
             break
     return train, held_out
+
+
+def is_held_out(chapter: int) -> bool:
+    """Whether a chapter (book·10³ + chapter) is among the tenth whose verses are held out."""
+    return int(mixed_order(f"chapter {chapter}")[:8], 16) % 10 == 0
+
+
+def verses(path: Path) -> dict[int, str]:
+    """Verse id → text of one of the fetched Bibles."""
+    by_offsets = _by_offsets(path)
+    return _by_printed_numbers(path, sorted(by_offsets)) if path.name == "bbe.txt" else by_offsets
 
 
 def _literal(path: Path) -> tuple[str, dict[int, int], dict[int, int]]:

@@ -1,0 +1,132 @@
+"""From documents to rows of tokens: which document is read where is fixed by the recipe alone, before anything is trained.
+
+Made once for a recipe's text and kept in the lab's cache as plain files: the tokenizer and, for each source, the tokens
+of its documents (int16 NumPy arrays, read without pickle). `rows` lays them out in the order of training.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from experiments.catalog.cache import Progress, cache_folder, make_once
+from experiments.pretraining import stories, texts
+from experiments.pretraining.recipe import Recipe
+from experiments.pretraining.tokenizer import train, whole
+
+Tokens = NDArray[np.int16]
+VERSION = 1  # raised when the text or the tokenizer is made otherwise
+TOKENIZER_PASSES = 6  # of the world, among the texts that the tokenizer is trained on
+HELD_OUT_SEED = 1_000_000  # the stream of random numbers of documents that are never trained on
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The folder of a prepared corpus. `sizes`: source → tokens to train on."""
+
+    folder: Path
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        return Tokenizer.from_file(str(self.folder / "tokenizer.json"))
+
+    def train(self, source: str) -> list[Tokens]:
+        """The documents of a fetched source."""
+        return _read(self.folder / f"{source}.train.npz")
+
+    def held_out(self, source: str) -> list[Tokens]:
+        return _read(self.folder / f"{source}.held_out.npz")
+
+
+def prepare(vocabulary: int, progress: Progress | None = None) -> Corpus:
+    """The corpus, made where it is not there yet (a minute). Raises ResourceError where a text cannot be brought."""
+    target = cache_folder() / "pretraining" / f"corpus-{VERSION}-{vocabulary}"
+    return Corpus(make_once(target, lambda partial: _make(partial, vocabulary, progress), progress=progress))
+
+
+def _make(folder: Path, vocabulary: int, progress: Progress | None) -> None:
+    folder.mkdir(parents=True)
+    found = texts.load(progress)
+    if progress:
+        progress("training the tokenizer", 0, None)
+    sample = [turn for text in found.train for turn in text.turns]
+    for i in range(TOKENIZER_PASSES):
+        draw = random.Random(f"tokenizer {i}")
+        sample += [*stories.tellings(draw), *(turn for turns in stories.conversations(draw) for turn in turns)]
+    tokenizer = train(sample, vocabulary)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    if progress:
+        progress("counting tokens", 0, None)
+    for source in texts.SOURCES:
+        for name, part in (("train", found.train), ("held_out", found.held_out)):
+            _write(folder / f"{source}.{name}.npz", encode(tokenizer, [t.turns for t in part if t.source == source]))
+    for source in GENERATED:
+        _write(folder / f"{source}.held_out.npz", encode(tokenizer, generated(source, HELD_OUT_SEED)))
+    notes = {source: {"documents": sum(t.source == source for t in found.train)} for source in texts.SOURCES}
+    (folder / "corpus.json").write_text(json.dumps(notes, indent=1), encoding="utf8")
+
+
+GENERATED = ("world-prose", "world-questions")
+
+
+def generated(source: str, number: int) -> list[Sequence[str]]:
+    """The documents of one pass over the world, the same for the same number."""
+    draw = random.Random(f"{source} {number}")
+    if source == "world-prose":
+        return [(document,) for document in stories.tellings(draw)]
+    return [tuple(turns) for turns in stories.conversations(draw)]
+
+
+def encode(tokenizer: Tokenizer, documents: Sequence[Sequence[str]]) -> list[Tokens]:
+    """Each document's tokens, ending with `<|end|>`."""
+    return [np.array(e.ids, dtype=np.int16) for e in tokenizer.encode_batch([whole(turns) for turns in documents])]
+
+
+def rows(corpus: Corpus, recipe: Recipe, progress: Progress | None = None) -> Tokens:
+    """All rows of the training, [steps × rows, length + 1], each source in its share, mixed by the seed."""
+    wanted = recipe.steps * recipe.rows
+    tokenizer = corpus.tokenizer
+    parts = []
+    for source, share in recipe.shares.items():
+        if progress:
+            progress(f"laying out {source}", 0, None)
+        count = round(wanted * share)
+        stream = np.concatenate([*_stream(corpus, tokenizer, source, recipe, count * recipe.length + 1)])
+        parts.append(_cut(stream, count, recipe.length))
+    laid = np.concatenate(parts)
+    laid = laid[np.random.default_rng(recipe.seed).permutation(len(laid))]
+    return np.resize(laid, (wanted, recipe.length + 1))  # rounding may leave a row too few: the first again
+
+
+def _stream(corpus: Corpus, tokenizer: Tokenizer, source: str, recipe: Recipe, wanted: int) -> Iterator[Tokens]:
+    """Passes over a source, its documents in another order each time, until there are `wanted` tokens."""
+    made, number = 0, 0
+    kept = corpus.train(source) if source not in GENERATED else []
+    while made < wanted:
+        documents = kept or encode(tokenizer, generated(source, 1000 * recipe.seed + number))
+        order = random.Random(f"{recipe.seed} {source} {number}").sample(range(len(documents)), len(documents))
+        for i in order:
+            yield documents[i]
+            made += len(documents[i])
+        number += 1
+
+
+def _cut(stream: Tokens, count: int, length: int) -> Tokens:
+    """`count` rows of `length` + 1 tokens, each beginning with the last token of the one before."""
+    return np.stack([stream[i * length : i * length + length + 1] for i in range(count)])
+
+
+def _write(file: Path, documents: list[Tokens]) -> None:
+    np.savez(file, tokens=np.concatenate(documents), lengths=np.array([len(d) for d in documents]))
+
+
+def _read(file: Path) -> list[Tokens]:
+    with np.load(file, allow_pickle=False) as kept:
+        return np.split(kept["tokens"], np.cumsum(kept["lengths"])[:-1])
