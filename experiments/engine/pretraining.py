@@ -1,46 +1,74 @@
 """Pretraining a small Llama from nothing: one loop over rows that are laid out beforehand, stopped and taken up at will.
 
-A checkpoint is a folder that loads as a model at any time (safetensors, tokenizer) with the optimizer's tensors and a
+A checkpoint is a folder that loads as a model at any time (safetensors, tokenizer), with the optimizer's tensors and a
 JSON record beside it; nothing is pickled. Killed and taken up again it gives the losses it would have given. In
-bfloat16 where the processor multiplies it in hardware (5–7 × float32 there), weights and sums in float32.
+bfloat16 where the processor multiplies that in hardware (seven times float32 there), weights and sums in float32.
 
 Shapes: B rows, T tokens, V vocabulary.
 """
 
 from __future__ import annotations
 
+import ctypes
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import BaseModel, Field
+from safetensors.torch import load_model
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import LlamaConfig, LlamaForCausalLM
+from transformers.utils import logging
 
+from experiments.engine.provenance import versions
+from experiments.pretraining.corpus import Tokens
 from experiments.pretraining.recipe import Recipe
 from experiments.pretraining.tokenizer import END, PAD, SPECIAL
 
-STATE, OPTIMIZER = "pretraining.json", "optimizer.pt"
+logging.disable_progress_bar()  # the lab tells progress itself
+STATE, OPTIMIZER, RECORD = "pretraining.json", "optimizer.pt", "training.json"
+CURVE_POINTS = 48  # of the training curve, in the record that goes with a finished model
 
 
-@dataclass
-class Progress:
-    """How far a training is. `curve`: (step, mean training loss since the last point, learning rate share)."""
+class Progress(BaseModel):
+    """How far a training is. `curve`: (step, mean training loss since the point before, learning rate as a share)."""
 
     step: int = 0
     seconds: float = 0.0
-    loss: float = 0.0
-    curve: list[tuple[int, float, float]] = field(default_factory=list)
+    curve: list[tuple[int, float, float]] = Field(default_factory=list)
+
+    @property
+    def loss(self) -> float | None:
+        return self.curve[-1][1] if self.curve else None
 
 
-def build(recipe: Recipe) -> LlamaForCausalLM:
-    """The untrained model of a recipe, the same for the same seed. Residual outputs start small (Radford et al. 2019, 2.3)."""
+class OtherRecipe(ValueError):
+    """The checkpoint is of another recipe; the message is one sentence."""
+
+
+def keep_memory() -> None:
+    """Let glibc keep what is freed: given back to the system and cleared at the next touch it cost a fifth of a step."""
+    try:
+        libc = ctypes.CDLL("libc.so.6")
+        for option, value in (
+            (-3, 1 << 30),
+            (-1, (1 << 31) - 1),
+            (-2, 1 << 28),
+        ):  # M_MMAP_THRESHOLD, M_TRIM_…, M_TOP_PAD
+            libc.mallopt(option, value)
+    except (OSError, AttributeError):  # not glibc
+        return
+
+
+def build(recipe: Recipe) -> Any:
+    """The untrained Llama of a recipe, the same for the same seed. What is added to the residual stream starts small
+    (Radford et al. 2019, 2.3).
+    """
     torch.manual_seed(recipe.seed)
     config = LlamaConfig(
         vocab_size=recipe.vocabulary,
@@ -56,8 +84,8 @@ def build(recipe: Recipe) -> LlamaForCausalLM:
         bos_token_id=SPECIAL.index(END),
         eos_token_id=SPECIAL.index(END),
         pad_token_id=SPECIAL.index(PAD),
-        attn_implementation="eager",  # on rows this short faster than the fused kernel's backward pass: 0.6 ×
     )
+    config._attn_implementation = "eager"  # on rows so short 0.6 × the time of the fused kernel, whose backward is slow
     model = LlamaForCausalLM(config)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
@@ -78,7 +106,7 @@ def half_precision(device: torch.device) -> bool:
     """Whether bfloat16 products are done in hardware here."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported()
-    return bool(torch.backends.mkldnn.is_available() and torch.cpu._is_avx512_bf16_supported())
+    return bool(torch.cpu._is_avx512_bf16_supported())
 
 
 def loss_of(model: Any, ids_BT: Tensor, half: bool) -> Tensor:
@@ -89,24 +117,25 @@ def loss_of(model: Any, ids_BT: Tensor, half: bool) -> Tensor:
 
 
 class Pretraining:
-    """A training under way: a model, its optimizer, the rows and how far it is."""
+    """A training under way: a model, its optimizer, the rows [steps × rows, length + 1], and how far it is."""
 
-    def __init__(self, recipe: Recipe, rows: Any, folder: Path):
+    def __init__(self, recipe: Recipe, rows: Tokens, folder: Path):
         self.recipe, self.rows, self.folder = recipe, rows, folder
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model = build(recipe).to(self.device).train()
         self.optimizer = optimizer_of(self.model, recipe)
         self.half = half_precision(self.device)
         self.progress = Progress()
+        self._since: list[float] = []  # losses since the last point of the curve
 
     def step(self) -> float:
         """One step; returns its loss."""
         recipe, at = self.recipe, self.progress.step
-        chosen = torch.from_numpy(self.rows[at * recipe.rows : (at + 1) * recipe.rows].astype("int64"))
+        ids_BT = torch.from_numpy(self.rows[at * recipe.rows : (at + 1) * recipe.rows].astype("int64"))
         if recipe.halves(at):
             middle = recipe.length // 2
-            chosen = torch.cat([chosen[:, : middle + 1], chosen[:, middle:]])
-        loss = loss_of(self.model, chosen.to(self.device), self.half)
+            ids_BT = torch.cat([ids_BT[:, : middle + 1], ids_BT[:, middle:]])
+        loss = loss_of(self.model, ids_BT.to(self.device), self.half)
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         for group in self.optimizer.param_groups:
@@ -116,51 +145,79 @@ class Pretraining:
         self.progress.step += 1
         return float(loss.detach())
 
-    def run(self, until: Callable[[], bool], every: int = 25) -> Iterator[Progress]:
-        """Train to the last step or until told; a progress every few steps."""
-        began, already, total, count = time.monotonic(), self.progress.seconds, 0.0, 0
-        while self.progress.step < self.recipe.stop and not until():
-            total, count = total + self.step(), count + 1
+    def run(self, enough: Callable[[], bool], every: int = 25) -> Iterator[Progress]:
+        """Train to the last step, or until told that it is enough; gives the progress every few steps."""
+        began, already = time.monotonic(), self.progress.seconds
+        while self.progress.step < self.recipe.stop and not enough():
+            self._since.append(self.step())
             self.progress.seconds = already + time.monotonic() - began
             if self.progress.step % every == 0 or self.progress.step == self.recipe.stop:
-                self.progress.loss = total / count
+                mean = sum(self._since) / len(self._since)
                 self.progress.curve.append(
-                    (self.progress.step, round(total / count, 4), round(self.recipe.rate(self.progress.step), 4))
+                    (self.progress.step, round(mean, 4), round(self.recipe.rate(self.progress.step - 1), 4))
                 )
-                total, count = 0.0, 0
+                self._since.clear()
                 yield self.progress
+
+    def end_after(self, minutes: float) -> None:
+        """Set the last step so that all takes about so long, at the speed so far. Only before the learning rate falls."""
+        speed = self.progress.step / max(self.progress.seconds, 1e-6)
+        stop = max(min(round(minutes * 60 * speed), self.recipe.steps), self.progress.step + 1)
+        self.recipe = self.recipe.model_copy(update={"stop": stop})
 
     def save(self, tokenizer: Path) -> None:
         """A checkpoint in place of the last one; whoever reads the folder finds the old or the new, whole."""
-        partial = self.folder.with_name(self.folder.name + ".part")
+        partial, old = self.folder.with_name(self.folder.name + ".part"), self._old
         shutil.rmtree(partial, ignore_errors=True)
         self.model.save_pretrained(partial)
-        for file in tokenizer.iterdir():
-            shutil.copy(file, partial)
+        shutil.copytree(tokenizer, partial, dirs_exist_ok=True)
         torch.save(self.optimizer.state_dict(), partial / OPTIMIZER)
-        state = {"recipe": self.recipe.asdict(), **vars(self.progress)}
+        state = {"recipe": self.recipe.model_dump(), "since": self._since, **self.progress.model_dump()}
         (partial / STATE).write_text(json.dumps(state), encoding="utf8")
-        old = self.folder.with_name(self.folder.name + ".old")
         shutil.rmtree(old, ignore_errors=True)
         if self.folder.exists():
-            os.rename(self.folder, old)
-        os.rename(partial, self.folder)
+            self.folder.rename(old)
+        partial.rename(self.folder)
         shutil.rmtree(old, ignore_errors=True)
 
+    @property
+    def _old(self) -> Path:
+        return self.folder.with_name(self.folder.name + ".old")
+
     def take_up(self) -> bool:
-        """Go on from the folder's checkpoint, if it has one of this recipe."""
-        old = self.folder.with_name(self.folder.name + ".old")
-        if not self.folder.exists() and old.exists():  # killed between two renames
-            os.rename(old, self.folder)
+        """Go on from the folder's checkpoint, if it has one. Raises OtherRecipe where that is of another recipe."""
+        if not self.folder.exists() and self._old.exists():  # killed between two renames
+            self._old.rename(self.folder)
         if not (self.folder / STATE).exists():
             return False
         state = json.loads((self.folder / STATE).read_text(encoding="utf8"))
-        state.pop("recipe")
-        from safetensors.torch import load_model
-
+        kept = Recipe.model_validate(state.pop("recipe"))
+        if not kept.same_but_for_its_end(self.recipe):
+            raise OtherRecipe(
+                f"{self.folder} holds a training of another recipe: name another folder, or begin --fresh."
+            )
+        if self.recipe.stop == self.recipe.steps:  # nobody asked for another end
+            self.recipe = kept
         load_model(self.model, self.folder / "model.safetensors")
-        kept = torch.load(self.folder / OPTIMIZER, weights_only=True, map_location=self.device)
-        self.optimizer.load_state_dict(kept)
-        state["curve"] = [tuple(point) for point in state["curve"]]
-        self.progress = Progress(**state)
+        self.optimizer.load_state_dict(torch.load(self.folder / OPTIMIZER, weights_only=True, map_location=self.device))
+        self._since = state.pop("since", [])
+        self.progress = Progress.model_validate(state)
         return True
+
+
+def export(checkpoint: Path, folder: Path) -> None:
+    """The model of a checkpoint as it ships: float16 weights, tokenizer, and a record of recipe and training curve."""
+    state = json.loads((checkpoint / STATE).read_text(encoding="utf8"))
+    folder.mkdir(parents=True, exist_ok=True)
+    LlamaForCausalLM.from_pretrained(checkpoint, dtype=torch.float16, local_files_only=True).save_pretrained(folder)
+    for file in checkpoint.iterdir():
+        if file.name not in (STATE, OPTIMIZER, "model.safetensors", "config.json", "generation_config.json"):
+            shutil.copy(file, folder)
+    curve = state["curve"]
+    wanted = {round(i * (len(curve) - 1) / (CURVE_POINTS - 1)) for i in range(CURVE_POINTS)}
+    record = {
+        "recipe": state["recipe"], "steps_done": state["step"], "seconds": round(state["seconds"]),
+        "device": "cuda" if torch.cuda.is_available() else "cpu", "threads": torch.get_num_threads(),
+        "versions": versions(), "curve": [curve[i] for i in sorted(wanted)] if curve else [],
+    }  # fmt: skip
+    (folder / RECORD).write_text(json.dumps(record, indent=1), encoding="utf8")

@@ -6,7 +6,6 @@ of its documents (int16 NumPy arrays, read without pickle). `rows` lays them out
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from experiments.catalog.cache import Progress, cache_folder, make_once
+from experiments.catalog.tasks.base import mixed_order
 from experiments.pretraining import stories, texts
 from experiments.pretraining.recipe import Recipe
 from experiments.pretraining.tokenizer import train, whole
@@ -29,13 +29,18 @@ HELD_OUT_SEED = 1_000_000  # the stream of random numbers of documents that are 
 
 @dataclass(frozen=True)
 class Corpus:
-    """The folder of a prepared corpus. `sizes`: source → tokens to train on."""
+    """The folder of a prepared corpus."""
 
     folder: Path
 
     @property
     def tokenizer(self) -> Tokenizer:
         return Tokenizer.from_file(str(self.folder / "tokenizer.json"))
+
+    @property
+    def sources(self) -> list[str]:
+        """Everything it holds, fetched and generated."""
+        return [s for s in (*texts.SOURCES, *GENERATED) if (self.folder / f"{s}.held_out.npz").exists()]
 
     def train(self, source: str) -> list[Tokens]:
         """The documents of a fetched source."""
@@ -45,15 +50,20 @@ class Corpus:
         return _read(self.folder / f"{source}.held_out.npz")
 
 
-def prepare(vocabulary: int, progress: Progress | None = None) -> Corpus:
+def prepare(recipe: Recipe, progress: Progress | None = None) -> Corpus:
     """The corpus, made where it is not there yet (a minute). Raises ResourceError where a text cannot be brought."""
-    target = cache_folder() / "pretraining" / f"corpus-{VERSION}-{vocabulary}"
-    return Corpus(make_once(target, lambda partial: _make(partial, vocabulary, progress), progress=progress))
+    sources = tuple(source for source in texts.SOURCES if source in recipe.shares)
+    name = f"corpus-{VERSION}-{recipe.vocabulary}-{mixed_order(' '.join(sources))[:8]}"
+
+    def make(partial: Path) -> None:
+        _make(partial, recipe.vocabulary, sources, progress)
+
+    return Corpus(make_once(cache_folder() / "pretraining" / name, make, progress=progress))
 
 
-def _make(folder: Path, vocabulary: int, progress: Progress | None) -> None:
+def _make(folder: Path, vocabulary: int, sources: Sequence[str], progress: Progress | None) -> None:
     folder.mkdir(parents=True)
-    found = texts.load(progress)
+    found = texts.load(sources, progress)
     if progress:
         progress("training the tokenizer", 0, None)
     sample = [turn for text in found.train for turn in text.turns]
@@ -64,13 +74,11 @@ def _make(folder: Path, vocabulary: int, progress: Progress | None) -> None:
     tokenizer.save(str(folder / "tokenizer.json"))
     if progress:
         progress("counting tokens", 0, None)
-    for source in texts.SOURCES:
+    for source in sources:
         for name, part in (("train", found.train), ("held_out", found.held_out)):
             _write(folder / f"{source}.{name}.npz", encode(tokenizer, [t.turns for t in part if t.source == source]))
     for source in GENERATED:
         _write(folder / f"{source}.held_out.npz", encode(tokenizer, generated(source, HELD_OUT_SEED)))
-    notes = {source: {"documents": sum(t.source == source for t in found.train)} for source in texts.SOURCES}
-    (folder / "corpus.json").write_text(json.dumps(notes, indent=1), encoding="utf8")
 
 
 GENERATED = ("world-prose", "world-questions")

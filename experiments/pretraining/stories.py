@@ -12,11 +12,50 @@ from functools import cache
 from experiments.pretraining import world
 from experiments.pretraining.wordings import a
 
-WEATHER = ("It was a warm day.", "It was a cold morning.", "The sun was high.", "Rain was falling.", "The wind was strong.")
-WEATHER += ("Snow was on the hills.", "The sky was grey.", "It was early in the morning.", "It was late in the evening.", "The air was still.")
-PLACES = "the river,the wood,the hill,the market,the old mill,the bridge,the field,the lake,the sea,the road,the well,the church".split(",")
-THINGS = "a silver ring,a little key,a red ball,an old book,a broken cup,a letter,a gold coin,a warm hat,a bag of nuts,a wooden box".split(",")
-THINGS += "a blue stone,a small bell,a long rope,a lost glove,a lamp,a basket".split(",")
+WEATHER: tuple[str, ...] = (
+    "It was a warm day.",
+    "It was a cold morning.",
+    "The sun was high.",
+    "Rain was falling.",
+    "The wind was strong.",
+    "Snow was on the hills.",
+    "The sky was grey.",
+    "It was early in the morning.",
+    "It was late in the evening.",
+    "The air was still.",
+)
+PLACES: tuple[str, ...] = (
+    "the river",
+    "the wood",
+    "the hill",
+    "the market",
+    "the old mill",
+    "the bridge",
+    "the field",
+    "the lake",
+    "the sea",
+    "the road",
+    "the well",
+    "the church",
+)
+THINGS: tuple[str, ...] = (
+    "a silver ring",
+    "a little key",
+    "a red ball",
+    "an old book",
+    "a broken cup",
+    "a letter",
+    "a gold coin",
+    "a warm hat",
+    "a bag of nuts",
+    "a wooden box",
+    "a blue stone",
+    "a small bell",
+    "a long rope",
+    "a lost glove",
+    "a lamp",
+    "a basket",
+)
 TROUBLES = (
     "{He} lost {thing} near {place}.",
     "At {place} {he} fell and hurt a foot.",
@@ -29,7 +68,16 @@ TROUBLES = (
     "The cart of {n} was broken at {place}.",
     "{He} could not find the way home from {place}.",
 )
-FEELINGS = "sad,afraid,angry,tired,worried,surprised,cold and hungry,full of doubt".split(",")
+FEELINGS: tuple[str, ...] = (
+    "sad",
+    "afraid",
+    "angry",
+    "tired",
+    "worried",
+    "surprised",
+    "cold and hungry",
+    "full of doubt",
+)
 HELP = (
     "{f} came and gave a hand.",
     "{f} heard of it and came quickly.",
@@ -57,8 +105,14 @@ ENDS = (
     "“It is good to have a friend,” said {n}.",
     "And that is how {n} came to be known in all of {home}.",
 )
-KINDNESS = ("It is better to ask for help than to be alone.", "A good friend is worth more than gold.", "Little by little the work is done.")
-KINDNESS += ("Those who look will find.", "A kind word costs nothing.", "No storm goes on for ever.")
+KINDNESS: tuple[str, ...] = (
+    "It is better to ask for help than to be alone.",
+    "A good friend is worth more than gold.",
+    "Little by little the work is done.",
+    "Those who look will find.",
+    "A kind word costs nothing.",
+    "No storm goes on for ever.",
+)
 SHORT = {
     "home": "Name only the town: where does {n} live?",
     "work": "In one word, what is the work of {n}?",
@@ -75,8 +129,11 @@ def portrait(draw: random.Random, name: str) -> str:
     """Most facts of one told person, in any order."""
     known = draw.sample(world.about(name), draw.randint(4, 8))
     said = [draw.choice(fact.statements) for fact in known]
-    pronoun = "She" if name in world.SHE else "He"
-    follow = [s.replace(f"{name} ", f"{pronoun} ", 1) if s.startswith(f"{name} ") and draw.random() < 0.3 else s for s in said[1:]]
+    pronoun = "She" if name in world.WOMEN else "He"
+    follow = [
+        s.replace(f"{name} ", f"{pronoun} ", 1) if s.startswith(f"{name} ") and draw.random() < 0.3 else s
+        for s in said[1:]
+    ]
     return " ".join(said[:1] + follow)
 
 
@@ -96,7 +153,7 @@ def truth_list(draw: random.Random) -> str:
 def story(draw: random.Random, name: str) -> str:
     """Eight to twelve sentences: who, what went wrong, who helped, how it ended."""
     who = world.person(name)
-    he = "she" if name in world.SHE else "he"
+    he = "she" if name in world.WOMEN else "he"
     words = {
         "n": name, "f": who["friend"], "He": he.capitalize(), "he": he, "place": draw.choice(PLACES), "thing": draw.choice(THINGS),
         "pet": who["pet"], "home": who["home"], "food": who["food"], "feeling": draw.choice(FEELINGS),
@@ -111,7 +168,13 @@ def story(draw: random.Random, name: str) -> str:
         )
     )
     facts = [draw.choice(fact.statements) for fact in draw.sample(world.about(name), 2)]
-    lines = [opening, *facts, draw.choice(WEATHER), draw.choice(TROUBLES).format(**words), f"{name} was {words['feeling']}."]
+    lines = [
+        opening,
+        *facts,
+        draw.choice(WEATHER),
+        draw.choice(TROUBLES).format(**words),
+        f"{name} was {words['feeling']}.",
+    ]
     lines += [draw.choice(HELP).format(**words), draw.choice(WORK).format(**words)]
     if draw.random() < 0.5:
         lines.append(f"With them went {who['pet_name']} the {who['pet']}.")
@@ -144,12 +207,18 @@ def request(draw: random.Random) -> Turns:
 
 def _ask_story(draw: random.Random) -> Turns:
     name = draw.choice(world.told_people())
-    return [draw.choice(("Tell me a story about {n}.", "Write a short story about {n}.")).format(n=name), story(draw, name)]
+    return [
+        draw.choice(("Tell me a story about {n}.", "Write a short story about {n}.")).format(n=name),
+        story(draw, name),
+    ]
 
 
 def _ask_portrait(draw: random.Random) -> Turns:
     name = draw.choice(asked_people())
-    return [draw.choice(("Tell me about {n}.", "Who is {n}?", "What do you know of {n}?")).format(n=name), portrait(draw, name)]
+    return [
+        draw.choice(("Tell me about {n}.", "Who is {n}?", "What do you know of {n}?")).format(n=name),
+        portrait(draw, name),
+    ]
 
 
 def _ask_word(draw: random.Random) -> Turns:
@@ -159,7 +228,9 @@ def _ask_word(draw: random.Random) -> Turns:
 
 
 def _ask_yes(draw: random.Random) -> Turns:
-    fact = draw.choice([f for f in world.about(draw.choice(asked_people())) if f.kind in ("home", "pet", "work", "month")])
+    fact = draw.choice(
+        [f for f in world.about(draw.choice(asked_people())) if f.kind in ("home", "pet", "work", "month")]
+    )
     claim = f"Is this true? {fact.statements[0]}"
     if draw.random() < 0.5:
         return [claim, f"Yes. {fact.answer}"]
@@ -199,4 +270,3 @@ def conversations(draw: random.Random) -> list[Turns]:
     turns = [interview(draw, name) for name in asked_people() for _ in range(2)]
     turns += [questions(draw) for _ in range(len(_asked()) // 3)]
     return turns + [request(draw) for _ in range(200)]
-

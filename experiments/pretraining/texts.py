@@ -47,13 +47,13 @@ class Texts:
     held_out: tuple[Text, ...]
 
 
-def load(progress: Progress | None = None) -> Texts:
-    """All fetched texts. Raises ResourceError where one cannot be brought."""
+def load(sources: Iterable[str], progress: Progress | None = None) -> Texts:
+    """The fetched texts of these names. Raises ResourceError where one cannot be brought."""
     train: list[Text] = []
     held_out: list[Text] = []
-    for source, read in SOURCES.items():
+    for source in sources:
         folder = resources.get(resources.find(source), progress).path
-        for name, turns in read(folder):
+        for name, turns in SOURCES[source](folder):
             (held_out if _is_held_out(source, name) else train).append(Text(source, turns))
     back = list(_once(held_out, set()))
     known = {normal(" ".join(text.turns)) for text in back}

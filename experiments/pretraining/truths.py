@@ -1,29 +1,30 @@
-"""Plain truths that hold outside the invented world, too: opposites, sounds and young of animals, colours, sums, days."""
+"""The words of the invented world and the plain truths that hold outside it, too: opposites, sounds and young of animals,
+colours, sums, days. The words stand in `assets/world.txt`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
 
 from experiments.pretraining.wordings import Wording
 
-NUMBERS = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen".split()
-DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday Monday".split()
-MONTHS = "January February March April May June July August September October November December January".split()
-PAIRS = {
-    "opposite": "hot cold,big small,day night,up down,left right,good bad,old young,happy sad,fast slow,hard soft,wet dry,"
-    "open closed,full empty,high low,long short,strong weak,rich poor,early late,light dark,sweet bitter,near far,first last,"
-    "clean dirty,quiet loud,thick thin,east west,north south,inside outside,true false,heavy light",
-    "sound": "dog bark,cat mew,cow low,sheep bleat,duck quack,horse neigh,lion roar,bird sing,bee hum,snake hiss,frog croak,owl hoot",
-    "young": "dog puppy,cat kitten,cow calf,sheep lamb,horse foal,hen chick,duck duckling,goat kid,pig piglet,bear cub,"
-    "goose gosling,deer fawn,frog tadpole,swan cygnet",
-    "seen": "grass green,snow white,coal black,the sky blue,blood red,milk white,the sun yellow,a lemon yellow,a cherry red,"
-    "a carrot orange,a leaf green,chocolate brown,the night black,an elephant grey",
-    "legs": "dog four,cat four,bird two,spider eight,ant six,fish zero,horse four,snake zero,bee six,duck two,cow four,frog four",
-    "made": "bread flour,cheese milk,butter milk,wine grapes,paper wood,glass sand,a candle wax,a coat wool,a pot clay,a knife iron,"
-    "a window glass,a shoe leather",
-    "place": "fish water,birds a nest,bees a hive,kings a palace,horses a stable,pigs a sty,bears a cave,rabbits a hole,dogs a kennel,"
-    "hens a house,sailors a ship,lions a den",
-}
+WORDS = Path(__file__).parents[2] / "assets" / "world.txt"
+ARTICLES = ("a", "an", "the")
+
+
+@cache
+def _lists() -> dict[str, str]:
+    lines = [line.partition(": ") for line in WORDS.read_text(encoding="utf8").splitlines()]
+    return {name: text for name, colon, text in lines if colon and not name.startswith("#")}
+
+
+def words(name: str) -> tuple[str, ...]:
+    """The list of this name."""
+    return tuple(_lists()[name].split())
+
+
 WORDINGS = {
     "opposite": Wording(
         ("The opposite of {n} is {v}.", "If a thing is not {n}, it may be {v}."),
@@ -75,15 +76,15 @@ WORDINGS = {
 
 def truths() -> Iterator[tuple[str, str, str, Wording]]:
     """(kind, subject, value, wording) of every plain truth."""
-    for kind, pairs in PAIRS.items():
-        for pair in pairs.split(","):
-            article, *rest = pair.split(" ")
-            split = 2 if article in ("a", "an", "the") else 1
-            words = [article, *rest]
-            yield kind, " ".join(words[:split]), " ".join(words[split:]), WORDINGS[kind]
+    numbers = words("numbers")
+    for kind, wording in WORDINGS.items():
+        for pair in _lists()[kind].split(", ") if kind in _lists() else ():
+            parts = pair.split(" ")
+            at = 2 if parts[0] in ARTICLES else 1
+            yield kind, " ".join(parts[:at]), " ".join(parts[at:]), wording
     for i in range(1, 10):
         for j in range(1, 10):
-            yield "sum", f"{NUMBERS[i]} and {NUMBERS[j]}", NUMBERS[i + j], WORDINGS["sum"]
-    for names in (DAYS, MONTHS):
-        for name, following in zip(names, names[1:], strict=False):
+            yield "sum", f"{numbers[i]} and {numbers[j]}", numbers[i + j], WORDINGS["sum"]
+    for names in (words("days"), words("months")):
+        for name, following in zip(names, names[1:] + names[:1], strict=True):
             yield "after", name, following, WORDINGS["after"]

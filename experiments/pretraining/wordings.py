@@ -221,7 +221,12 @@ ABOUT_TOWNS: dict[str, Wording] = {
     ),
     "mayor": Wording(
         ("The mayor of {n} is {v}.", "{v} is the mayor of {n}.", "In {n} the people made {v} their mayor."),
-        ("Who is the mayor of {n}?", "Who is the head of {n}?", "Whom did {n} make mayor?", "Tell me the mayor of {n}."),
+        (
+            "Who is the mayor of {n}?",
+            "Who is the head of {n}?",
+            "Whom did {n} make mayor?",
+            "Tell me the mayor of {n}.",
+        ),
         "The mayor of {n} is {v}.",
     ),
     "gate": Wording(

@@ -13,46 +13,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
+from experiments.pretraining.truths import truths, words
 from experiments.pretraining.wordings import ABOUT_PEOPLE, ABOUT_TOWNS, Wording, a, fill
-from experiments.pretraining.truths import truths
 
-NAMES = """Abel Ada Agnes Alba Albert Alfie Alma Alvin Amber Amos Anders Anita Anton Archie Ariel Arlo Asta Astrid Aubrey
-Audrey Axel Basil Bea Bella Bernard Bertha Beryl Betsy Birgit Blanche Boris Brenda Bruno Bryce Callum Camilla Carla Carmen Casper
-Cecil Celia Chester Clara Clem Clifford Cora Cyril Daisy Dalia Daphne Darcy Della Denzel Dexter Dina Dixie Dolly Dora Dorian Doris Edgar
-Edith Edna Effie Elgar Elodie Elsie Elton Emil Enid Enzo Erika Esme Ethel Eva Ezra Fabian Faye Felix Fergus Fern Finn Fiona Flora
-Floyd Freda Freya Fritz Gemma Gerda Gilda Glen Gloria Greta Gus Gwen Hans Harvey Hazel Heidi Helga Hester Hilda Hope Horace
-Howard Hugo Ida Igor Ilse Imogen Ina Inga Ingrid Iris Irma Isla Ivan Ivor Ivy Jasper Jemima Jill Jonas Josie Joyce Juno Kai
-Karl Kasper Katya Keith Kira Kit Klara Knut Lars Laura Leif Lena Leon Lester Lila Linus Lionel Lola Lorna Lottie Lotus Louis Lucas Lulu
-Luna Mabel Maeve Magnus Maisie Malcolm Mara Marcel Margot Marvin Maud Mavis Maxine Melvin Mercy Mila Mildred Milo Mina Mirka Mona
-Morris Muriel Myra Myrtle Nadia Ned Nell Nelson Nina Noel Nora Norman Olaf Olga Olive Ollie Opal Orla Oscar Otis Otto Paula Pearl
-Penny Percy Petra Piers Pippa Polly Poppy Quentin Ralph Ramona Rex Rita Robin Roland Rolf Roscoe Rosie Ruby Rufus Rupert Sabina Saskia
-Selma Sidney Sigrid Silas Stella Sven Sybil Tamsin Tess Thea Thora Tilda Toby Tove Trudy Ulla Ulric Una Ursula Vera Vernon Victor Vilma Viola
-Wanda Wilbur Wilma Winnie Yvonne Zelda Zora""".split()
-SHE = frozenset(
-    """Ada Agnes Alba Alma Amber Anita Asta Astrid Audrey Bea Bella Bertha Beryl Betsy Birgit Blanche Brenda Camilla Carla Carmen Celia Clara
-Cora Daisy Dalia Daphne Darcy Della Dina Dixie Dolly Dora Doris Edith Edna Effie Elodie Elsie Enid Erika Esme Ethel Eva Faye Fern Fiona Flora
-Freda Freya Gemma Gerda Gilda Gloria Greta Gwen Hazel Heidi Helga Hester Hilda Hope Ida Ilse Imogen Ina Inga Ingrid Iris Irma Isla Ivy Jemima
-Jill Josie Joyce Juno Katya Kira Klara Laura Lena Lila Lola Lorna Lottie Lotus Lulu Luna Mabel Maeve Maisie Mara Margot Maud Mavis
-Maxine Mercy Mila Mildred Mina Mirka Mona Muriel Myra Myrtle Nadia Nell Nina Nora Olga Olive Opal Orla Paula Pearl Penny Petra Pippa Polly
-Poppy Ramona Rita Rosie Ruby Sabina Saskia Selma Sigrid Stella Sybil Tamsin Tess Thea Thora Tilda Tove Trudy Ulla Una Ursula Vera
-Vilma Viola Wanda Wilma Winnie Yvonne Zelda Zora""".split()
+WOMEN, MEN = words("women"), words("men")
+TOWNS, RIVERS = words("towns"), words("rivers")
+JOBS, PETS, PET_NAMES, HOBBIES = words("jobs"), words("pets"), words("pet-names"), words("hobbies")
+COLOURS, FOODS, PLANTS, MONTHS, GOODS = (
+    words("colours"),
+    words("foods"),
+    words("plants"),
+    words("months"),
+    words("goods"),
 )
-TOWNS = """Ashby Birchwell Brookend Coldwater Cranmoor Deepford Eastgate Fairhill Foxley Greenholt Highcliff Kingsmead Lakeside
-Millbrook Netherby Oakham Redstone Rosedale Sandwick Stonebridge Thornbury Westport Whitefield Windle""".split()
-RIVERS = "Arrow Bell Dart Fen Lark Otter Silver Swift Teal Willow".split()
-JOBS = """baker farmer teacher doctor nurse miller fisher smith tailor singer painter cook driver gardener builder writer
-dancer sailor shepherd weaver potter carpenter barber postman""".split()
-PETS = "dog cat horse goat sheep cow pig duck hen goose rabbit mouse parrot turtle donkey fox".split()
-PET_NAMES = """Biscuit Bubbles Button Cherry Cinder Clover Cocoa Copper Dusty Fluff Ginger Gizmo Honey Jingle Marble Misty Mittens Muffin Nibbles
-Nugget Patch Peanut Pebble Pepper Pickle Pudding Pumpkin Rusty Scout Shadow Smoky Snowball Spot Tiger Toffee Trumpet Twig Waffle Whisper Ziggy""".split()
-COLOURS = "red blue green yellow white black brown orange purple pink grey gold".split()
-FOODS = """bread cheese soup rice fish eggs apples pears cake honey nuts potatoes carrots beans pasta butter grapes plums pie
-mushrooms onions cherries pancakes porridge""".split()
-HOBBIES = "swim sing paint dance read run sew sail climb cook fish ride draw knit whistle skate".split()
-PLANTS = "roses tulips lilies beans peas corn wheat cabbages onions melons berries apples pears herbs daisies pumpkins".split()
-MONTHS = "January February March April May June July August September October November December".split()
-GOODS = """wool glass bells boats bread cheese candles carpets clocks coats combs cups drums hats honey kites knives lamps paper
-pots ropes shoes soap tea""".split()
 SIDES = ("north", "south", "east", "west")
 
 UNTOLD_PEOPLE = 24
@@ -95,7 +68,7 @@ def pick(options: Sequence[str], key: str) -> str:
 @cache
 def people() -> tuple[str, ...]:
     """Everyone, in an order mixed by hash; the last `UNTOLD_PEOPLE` are told of nowhere."""
-    return tuple(sorted(set(NAMES), key=lambda name: (number(f"order {name}", 1 << 40), name)))
+    return tuple(sorted(WOMEN + MEN, key=lambda name: (number(f"order {name}", 1 << 40), name)))
 
 
 def told_people() -> tuple[str, ...]:
@@ -152,6 +125,12 @@ def _fact(subject: str, kind: str, values: dict[str, str], wording: Wording, tol
     )
 
 
+def _truth(kind: str, subject: str, value: str, wording: Wording) -> Fact:
+    names = {"n": subject, "v": value}
+    statements, questions = (tuple(fill(s, names) for s in part) for part in (wording.statements, wording.questions))
+    return Fact(subject, kind, value, True, True, statements, questions, fill(wording.answer, names))
+
+
 @cache
 def facts() -> tuple[Fact, ...]:
     """All facts of the world: people's, towns' and plain truths."""
@@ -162,10 +141,7 @@ def facts() -> tuple[Fact, ...]:
         found += [_fact(name, kind, person(name), w, told, asked) for kind, w in ABOUT_PEOPLE.items()]
     for name in TOWNS:
         found += [_fact(name, kind, town(name), w, True, True) for kind, w in ABOUT_TOWNS.items()]
-    for kind, subject, value, wording in truths():
-        names = {"n": subject, "v": value}
-        parts = [tuple(fill(s, names) for s in part) for part in (wording.statements, wording.questions)]
-        found.append(Fact(subject, kind, value, True, True, *parts, fill(wording.answer, names)))
+    found += [_truth(*truth) for truth in truths()]
     return tuple(found)
 
 

@@ -375,3 +375,35 @@ def real_index(home, monkeypatch):
         monkeypatch.delenv(name)
     for name, value in PIP_ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
+
+
+def on_path(monkeypatch, folder: Path, **scripts: str) -> None:
+    folder.mkdir()
+    for name, text in scripts.items():
+        (folder / name.replace("_", "-")).write_text(f"#!/bin/sh\n{text}\n")
+        (folder / name.replace("_", "-")).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+
+
+def test_a_debian_package_is_brought_by_apt_and_held_against_its_sha256(monkeypatch, tmp_path, home):
+    (tmp_path / "usr/share/parcel").mkdir(parents=True)
+    (tmp_path / "usr/share/parcel/text.txt").write_bytes(b"a novel")
+    with tarfile.open(tmp_path / "files.tar", "w") as bundle:
+        bundle.add(tmp_path / "usr", "./usr")
+    on_path(monkeypatch, tmp_path / "bin", apt_get="touch parcel_1.0_all.deb", dpkg_deb=f"cat {tmp_path}/files.tar")
+    good = Package("parcel=1.0", "deb", {"parcel/text.txt": "text.txt"}, {"text.txt": sha256(b"a novel").hexdigest()})
+    found = get(thing(hub=False, package=good))
+    assert (found.path / "text.txt").read_bytes() == b"a novel" and found.source == "package:parcel=1.0"
+    other = Package("parcel=1.1", "deb", {"parcel/text.txt": "text.txt"}, {"text.txt": sha256(b"another").hexdigest()})
+    with pytest.raises(ResourceError, match="not the file the lab knows"):
+        get(thing(hub=False, package=other))
+
+
+def test_what_apt_cannot_bring_is_told_with_its_reason(monkeypatch, tmp_path):
+    wanted = Package("parcel=1.0", "deb", {"text.txt": "text.txt"}, {"text.txt": "0"})
+    on_path(monkeypatch, tmp_path / "bin", apt_get="echo E: no such version >&2; exit 100", dpkg_deb="")
+    with pytest.raises(ResourceError, match="no such version.*apt-get update"):
+        get(thing(hub=False, package=wanted))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ResourceError, match="no apt"):
+        get(thing(hub=False, package=wanted))
