@@ -32,7 +32,7 @@ class Tensor(BaseModel):
     def size(self) -> int:
         return prod(self.shape)
 
-    @property
+    @cached_property
     def is_matrix(self) -> bool:
         """Whether it is the weight of a linear layer, or shaped as one."""
         return len(self.shape) == 2 and self.name.endswith(".weight")
@@ -76,9 +76,14 @@ class Arch(BaseModel):
         return self.kv_heads * self.head_dim
 
     @cached_property
+    def matrices(self) -> tuple[Tensor, ...]:
+        """Every matrix, those outside blocks too."""
+        return tuple(t for t in self.tensors if t.is_matrix)
+
+    @cached_property
     def linears(self) -> tuple[Tensor, ...]:
         """The matrices inside blocks, one per linear layer: what an adapter can be put on."""
-        return tuple(t for t in self.tensors if t.layer is not None and t.is_matrix)
+        return tuple(t for t in self.matrices if t.layer is not None)
 
     @cached_property
     def transposed(self) -> frozenset[str]:
@@ -95,7 +100,7 @@ class Arch(BaseModel):
         """Features that this matrix gives."""
         return linear.shape[1 if linear.name in self.transposed else 0]
 
-    @property
+    @cached_property
     def linear_names(self) -> tuple[str, ...]:
         """Each once, in the order of a forward pass where it is known, else as the file has them."""
         found = dict.fromkeys(t.module for t in self.linears)

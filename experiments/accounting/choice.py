@@ -11,10 +11,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from experiments import specs
-from experiments.accounting import presets
+from experiments import methods, specs
+from experiments.accounting import memory, presets
 from experiments.accounting.arch import Arch
 from experiments.accounting.families import check_causal, config_arch
+from experiments.accounting.memory import Load
 from experiments.catalog import tasks
 from experiments.specs import Problem, RunSpec, SpecError
 
@@ -61,6 +62,15 @@ def named_arch(name: str) -> Arch:
     except (OSError, UnicodeDecodeError):
         raise SpecError([Problem("arch", f"{name[:200]} is not a readable file.")]) from None
     return text_arch(text)
+
+
+def loaded(arch: Arch, spec: RunSpec, data: Mapping[str, Any]) -> Load:
+    """What a step is given and how numbers are kept, fitting this model and method. Raises `SpecError`."""
+    load: Load = specs.build(Load, data)
+    found = memory.problems(arch, methods.find(spec.method), spec.settings, load)
+    if found:
+        raise SpecError([Problem(field, sentence) for field, sentence in found.items()])
+    return load
 
 
 def chosen(arch: Arch, method: str, settings: Mapping[str, Any]) -> RunSpec:

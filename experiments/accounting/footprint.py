@@ -13,15 +13,18 @@ from experiments.accounting.arch import Tensor
 
 @dataclass(frozen=True)
 class Footprint:
-    """`lowest` is the block that the backward pass ends in, `moved` the model's own weights that train, `beside` the
-    matrices with thin ones of `rank` beside them (their inputs are kept for the backward pass), `scaled` those whose
-    output or input is multiplied. `virtual_tokens` make every row longer, `prefix_tokens` only the keys and values.
+    """`lowest` is the block that the backward pass ends in; `moved` are the model's own weights that train. `beside` are
+    the matrices with thin ones of `rank` beside them, whose inputs are kept for the backward pass; `dropout` and `dora`
+    make each keep more. The output or input of `scaled` ones is multiplied. `virtual_tokens` make every row longer,
+    `prefix_tokens` only the keys and values.
     """
 
     lowest: int = 0
     moved: tuple[Tensor, ...] = ()
     beside: tuple[Tensor, ...] = ()
     rank: int = 0
+    dropout: bool = False
+    dora: bool = False
     scaled: tuple[Tensor, ...] = ()
     virtual_tokens: int = 0
     prefix_tokens: int = 0

@@ -107,7 +107,7 @@ def adapted(arch: Arch, settings: LoraSettings) -> list[Tensor]:
     if settings.layers == "all":
         layers.add(None)
     targets = arch.linear_names if ALL in settings.targets else settings.targets
-    return [t for t in arch.tensors if t.is_matrix and t.module in targets and t.layer in layers]
+    return [t for t in arch.matrices if t.module in targets and t.layer in layers]
 
 
 def count(arch: Arch, settings: LoraSettings) -> int:
@@ -118,18 +118,23 @@ def count(arch: Arch, settings: LoraSettings) -> int:
 
 def biases(arch: Arch, settings: LoraSettings) -> list[Tensor]:
     """The biases that are trained beside the adapter."""
+    if settings.bias == "none":
+        return []
     holders = {t.name.removesuffix(".weight") for t in adapted(arch, settings)}
     found = [t for t in arch.tensors if t.name.endswith(".bias")]
     if settings.bias == "all":
         return found
-    return [t for t in found if t.name.removesuffix(".bias") in holders] if settings.bias == "lora_only" else []
+    return [t for t in found if t.name.removesuffix(".bias") in holders]
 
 
 def footprint(arch: Arch, settings: LoraSettings) -> Footprint:
     found = adapted(arch, settings)
     lowest = min((t.layer for t in found if t.layer is not None), default=0)
     moved = tuple(biases(arch, settings))
-    return Footprint(0 if settings.bias == "all" else lowest, moved, beside=tuple(found), rank=settings.rank)
+    return Footprint(
+        lowest=0 if settings.bias == "all" else lowest, moved=moved, beside=tuple(found), rank=settings.rank,
+        dropout=settings.dropout > 0, dora=settings.dora,
+    )  # fmt: skip
 
 
 def stored(arch: Arch, settings: LoraSettings) -> int:

@@ -6,7 +6,7 @@ would have to make it twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -31,11 +31,16 @@ VIEW = {"llama": "q_proj,v_proj", "mistral": "q_proj,k_proj,v_proj,o_proj", "qwe
 
 def meta(preset: presets.Preset, layers: int | None = None) -> Any:
     """The model transformers makes of a preset's config, on the meta device."""
-    config = {**preset.config, **({"num_hidden_layers": layers} if layers else {})}
-    kind = config.pop("model_type")
-    full = CONFIG_MAPPING[kind](**{KEYS.get(kind, {}).get(k, k): v for k, v in config.items()})
+    config = hub_config({**preset.config, **({"num_hidden_layers": layers} if layers else {})})
     with torch.device("meta"):
-        return (AutoModel if kind == "bert" else AutoModelForCausalLM).from_config(full)
+        return (AutoModel if config.model_type == "bert" else AutoModelForCausalLM).from_config(config)
+
+
+def hub_config(config: Mapping[str, Any]) -> Any:
+    """A preset's config as transformers' own."""
+    kind = config["model_type"]
+    names = {k: v for k, v in config.items() if k != "model_type"}
+    return CONFIG_MAPPING[kind](**{KEYS.get(kind, {}).get(k, k): v for k, v in names.items()})
 
 
 def small(family: str) -> tuple[Any, Arch]:

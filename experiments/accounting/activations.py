@@ -1,0 +1,158 @@
+"""What autograd keeps of a forward pass for the backward one, counted from how transformers writes each family's block.
+
+A test holds it against what PyTorch keeps in truth. Attention is PyTorch's own fused one with a mask for padding: keys and
+values are repeated for every head, the scores are not kept. An input is kept only where a weight behind it is trained;
+a frozen model therefore keeps far less.
+
+Sizes a token: W width, Q all query heads together, F feed-forward width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import ceil
+
+from experiments.accounting.arch import Arch, Tensor
+from experiments.accounting.footprint import Footprint
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one forward pass reads: rows, tokens a row, the share of them that is learnt; `half` is bf16."""
+
+    rows: int
+    tokens: int
+    learnt: float = 1.0
+    half: bool = False
+    checkpointing: bool = False
+
+
+@dataclass(frozen=True)
+class Block:
+    """How a family's block is written: norms with inputs of their own, copies of F that its activation function keeps,
+    copies of Q beyond query, keys, values and output, whether attention's output is copied before its last matrix,
+    whether one norm feeds attention and feed-forward, whether the norm keeps what it scales (RMSNorm), and how many
+    copies of Q the matrix that makes queries, keys and values at once leaves behind where a prefix is put before them."""
+
+    norms: int = 2
+    activation: int = 3
+    more_queries: int = 0
+    copies_output: bool = False
+    one_input: bool = False
+    fused_before_prefix: int = 0
+    scale_kept: bool = True
+
+
+GATED = Block()
+BLOCKS = {
+    "gpt2": Block(activation=4, scale_kept=False, fused_before_prefix=2),  # GELU written out by its tanh formula
+    "gpt_neox": Block(
+        norms=1, activation=1, more_queries=2, copies_output=True, scale_kept=False, fused_before_prefix=-2
+    ),
+    "phi": Block(norms=1, activation=4, copies_output=True, one_input=True, scale_kept=False),
+    "bert": Block(activation=1, scale_kept=False),
+}
+
+
+def logit_bytes(arch: Arch, step: Step) -> int:
+    """Scores of every word at every learnt token: log-softmax and two gradients, always in float32, and in half precision
+    the scores themselves. An encoder has none."""
+    if arch.family == "bert":
+        return 0
+    return ceil(step.rows * step.tokens * step.learnt) * arch.vocab * (14 if step.half else 12)
+
+
+def activation_bytes(arch: Arch, foot: Footprint, step: Step) -> int:
+    """What all blocks that the backward pass goes through keep; with checkpointing their inputs and the dearest block."""
+    row = step.tokens + foot.virtual_tokens
+    number = 2 if step.half else 4
+    places, known = by_block(arch, foot), {}
+    for place in set(places):
+        known[place] = _block(arch, foot, place, row, number)
+    blocks = [known[place] for place in places[foot.lowest :]]
+    a_token: float = number * arch.width  # the last norm's input
+    if step.checkpointing and blocks:
+        a_token += max(blocks) + number * arch.width * len(blocks)
+    else:
+        a_token += sum(blocks)
+    return ceil(step.rows * row * a_token) + (_direction_bytes(arch, foot) if foot.dora else 0)
+
+
+def _direction_bytes(arch: Arch, foot: Footprint) -> int:
+    """PEFT multiplies A and B out with an identity matrix to measure DoRA's directions, and keeps that and A."""
+    return 4 * sum(arch.fan_in(t) * (arch.fan_in(t) + foot.rank) for t in foot.beside)
+
+
+Place = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
+"""What trains of a block, what has thin matrices beside it, what is scaled: names without the block's number."""
+
+
+def by_block(arch: Arch, foot: Footprint) -> list[Place]:
+    """What a method touches in each block."""
+    found: list[tuple[list[str], list[str], list[str]]] = [([], [], []) for _ in range(arch.layers)]
+    for kind, tensors in enumerate((foot.moved, foot.beside, foot.scaled)):
+        for t in tensors:
+            if t.layer is not None:
+                found[t.layer][kind].append(_inside(t))
+    return [(tuple(a), tuple(b), tuple(c)) for a, b, c in found]
+
+
+def _inside(t: Tensor) -> str:
+    """`self_attn.q_proj.weight` of `model.layers.7.self_attn.q_proj.weight`."""
+    return t.name.partition(f".{t.layer}.")[2]
+
+
+def _block(arch: Arch, foot: Footprint, place: Place, row: int, number: int) -> float:
+    """Bytes a token that one block keeps; `row` tokens in a row, `number` bytes an element."""
+    moved, beside, scaled = place
+    how = BLOCKS.get(arch.family, GATED)
+    linears = {_inside(t): t for t in arch.linears if t.layer == 0}
+    hidden = max(arch.fan_in(t) for t in linears.values())
+    queries = arch.heads * arch.head_dim
+    one_for_each = arch.kv_width if arch.kv_heads == 1 else queries  # a single head is not copied to be shared
+    stretched = one_for_each * (row + foot.prefix_tokens) / row  # the prefix stands with the keys and values
+    elements = (2 + how.more_queries) * queries + 2 * stretched + how.activation * hidden + row + foot.prefix_tokens
+    learning = moved if foot.dropout else (*moved, *beside)
+    elements += _inputs(arch, {name: linears[name] for name in learning if name in linears}, how)
+    if foot.prefix_tokens:
+        elements += how.fused_before_prefix * queries
+    elements += sum(_scaled_size(arch, linears[name]) for name in scaled)
+    if how.scale_kept:
+        elements += arch.width * sum(name.endswith("layernorm.weight") for name in moved)
+    norms = how.norms * arch.width * (4 if how.scale_kept else number)  # an RMSNorm works in float32
+    adapters = sum(_beside(arch, foot, linears[name]) for name in beside if name in linears)
+    return number * elements + norms + 4 * (adapters + arch.heads)
+
+
+def _inputs(arch: Arch, learning: Mapping[str, Tensor], how: Block) -> int:
+    """Elements a token of the inputs that matrices with something to learn keep; those that share one keep it once."""
+    groups: dict[str, int] = {}
+    for t in learning.values():
+        if not _in_attention(t):
+            groups["out" if _is_way_out(arch, t) else "in"] = arch.fan_in(t)
+        elif t.module not in ("o_proj", "c_proj", "dense"):
+            groups["attention in"] = arch.fan_in(t)
+        elif how.copies_output:
+            groups["attention out"] = arch.fan_in(t)
+    if how.one_input and "attention in" in groups:
+        groups.pop("in", None)
+    return sum(groups.values())
+
+
+def _beside(arch: Arch, foot: Footprint, t: Tensor) -> int:
+    """Elements a token, in float32, that thin matrices beside `t` keep on top of the input."""
+    dropped = 2 * arch.fan_in(t) if foot.dropout else 0  # its own thinned input, and which features were dropped
+    return foot.rank + dropped + (2 * arch.fan_out(t) if foot.dora else 0)  # both summands of DoRA's direction
+
+
+def _scaled_size(arch: Arch, t: Tensor) -> int:
+    return arch.fan_in(t) if _is_way_out(arch, t) else arch.fan_out(t)
+
+
+def _in_attention(t: Tensor) -> bool:
+    return "attn" in t.name or "attention" in t.name
+
+
+def _is_way_out(arch: Arch, t: Tensor) -> bool:
+    return not _in_attention(t) and arch.fan_in(t) > arch.fan_out(t)
