@@ -1,0 +1,74 @@
+"""What the lab itself measured, beside what the calculator says: its speed in training, and the peaks of its runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from experiments import analysis, estimates, methods
+from experiments.accounting import compute, memory
+from experiments.accounting.memory import Load
+from experiments.analysis import Record
+from experiments.catalog import models
+from experiments.store import Store
+from lab_app.lab import Lab
+from lab_app.tables import column
+
+LATEST = 12
+LONGEST = 1.25  # the batch at which a peak is measured holds longer rows than the mean one
+LEARNT = 50.0  # percent: prompt and template are read, the answer is learnt
+
+
+def speed(store: Store) -> float | None:
+    """Operations a second of training here, from the two measured steps of the first model (LoRA, 4 × 64 tokens)."""
+    entry = models.available()[0]
+    weights, arch = estimates.ready_weights(entry), models.arch(entry)
+    a_token: Any = store.recall(estimates.speed_key(weights, "lora")) if weights else None
+    if not a_token or arch is None:
+        return None
+    lora, load = methods.find("lora"), Load(batch_size=4, tokens=64, learnt=100 * 24 / 64)
+    return compute.flops(arch, lora, lora.Settings(), load).total / (a_token * 4 * 64)
+
+
+def runs(lab: Lab) -> dict[str, Any]:
+    """The latest finished runs of this lab and the recorded ones: predicted and measured peak side by side."""
+    stored = [
+        record for entry in lab.store.entries("train", limit=LATEST) if (record := analysis.load(lab.store, *entry.key))
+    ]
+    rows = [row for record in (*stored, *lab.recorded) if (row := _row(record))]
+    labels = (
+        ("run", ""),
+        ("method", ""),
+        ("rows × tokens", ""),
+        ("predicted", "MB"),
+        ("measured", "MB"),
+        ("error", "%"),
+    )
+    columns = [column(label, unit, number=i > 1) for i, (label, unit) in enumerate(labels)]
+    note = "Predicted from the architecture alone: the rows' mean length and a quarter for the longest batch, half of it learnt."
+    return {"caption": "Peak memory of runs of this lab", "columns": columns, "rows": rows[:LATEST], "note": note}
+
+
+def _row(record: Record) -> dict[str, Any] | None:
+    finished, spec = record.finished, record.spec
+    if finished is None or not finished.peak_mb or not record.steps:
+        return None
+    try:
+        arch = models.arch(models.find(spec.model, local=True))
+    except ValueError:
+        return None
+    if arch is None:
+        return None
+    tokens = round(LONGEST * record.steps[-1].tokens / record.steps[-1].step / spec.train.batch_size)
+    load = Load(batch_size=spec.train.batch_size, tokens=max(tokens, 1), learnt=LEARNT, keeps_base=True)
+    predicted = memory.predict(arch, record.method, spec.settings, load).total / 1e6
+    error = 100 * (predicted - finished.peak_mb) / finished.peak_mb
+    shape = f"{load.batch_size} × {load.tokens}"
+    cells = [
+        record.run_id,
+        record.method.title,
+        shape,
+        f"{predicted:,.0f}",
+        f"{finished.peak_mb:,.0f}",
+        f"{error:+.0f}",
+    ]
+    return {"method": spec.method, "cells": cells}
