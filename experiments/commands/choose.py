@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from experiments import methods
-from experiments.catalog import models, resources, tasks
+from experiments.catalog import models, resources, tasks, tokenizers
 from experiments.terminal import AsJson, app, progress_bar, sentences, show
 
 
@@ -67,13 +67,16 @@ def list_methods(as_json: AsJson = False) -> None:
 
 @app.command()
 def fetch(
-    names: Annotated[list[str], typer.Argument(help="Models, tasks or resources, by name.")], as_json: AsJson = False
+    names: Annotated[list[str], typer.Argument(help="Models, tasks, tokenizers or resources, by name.")],
+    as_json: AsJson = False,
 ) -> None:
     """Bring models and data now, so that a later run needs no network."""
     rows = []
     with sentences(as_json), progress_bar() as (bar, row):
         for name in names:
-            for resource in _resources_of(name):
+            wanted = _resources_of(name)
+            rows += [] if wanted else [{"name": name, "source": "none needed", "path": None}]
+            for resource in wanted:
 
                 def report(stage: str, done: int, total: int | None, title: str = resource.title) -> None:
                     bar.update(row, description=f"{title}: {stage}", completed=done, total=total)
@@ -88,4 +91,6 @@ def _resources_of(name: str) -> list[resources.Resource]:
         return [resources.find(r) for r in tasks.find(name).resources]
     if name in {r.name for r in resources.RESOURCES}:
         return [resources.find(name)]
+    if name in {t.key for t in tokenizers.TOKENIZERS}:
+        return [r for r in [tokenizers.find(name).resource] if r]
     return [models.find(name, local=True).resource]

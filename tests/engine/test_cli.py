@@ -268,3 +268,34 @@ def test_a_run_that_fails_is_status_1_with_its_cause(lab, tiny, tmp_path, home):
     assert told["status"] == "failed" and told["curve"] == [] and told["adapter_path"] is None
     assert told["cause"] == "mute holds no tokenizer that can be read; put its tokenizer.json there."
     assert "Traceback" in (home / "command-line.log").read_text("utf8")
+
+
+def test_tokenize_tells_ids_tokens_offsets_and_round_trip(lab):
+    text = "Héllo <b>1</b>"
+    told = answered(lab("tokenize", "--tokenizer", "byt5", "--tokenizer", "tiny", text, "--json"))
+    assert told["text"] == text and list(told["tokenizers"]) == ["byt5", "tiny"]
+    own = told["tokenizers"]["tiny"]
+    assert own.keys() >= {"ids", "tokens", "offsets", "round_trip"} and own["round_trip"] is True
+    assert "".join(own["tokens"]) == text and len(own["ids"]) == own["count"]
+    assert [text[a:b] for a, b in own["offsets"]] == own["tokens"]
+    assert told["tokenizers"]["byt5"]["ids"] == [b + 3 for b in text.encode()]
+    plain = lab("tokenize", "--tokenizer", "byt5", text)
+    assert plain.returncode == 0 and "15 tokens. The text comes back exactly." in plain.stdout
+
+
+def test_tokenizers_are_listed_and_wrong_ones_are_a_sentence(lab, tmp_path):
+    listed = answered(lab("tokenizers", "--json"))["tokenizers"]
+    keys = ["gpt2", "cl100k", "o200k", "smollm2", "qwen", "bert", "mistral-v1", "ai21-j2", "rwkv-world", "byt5"]
+    assert [t["key"] for t in listed][:10] == keys and listed[-1]["key"] == "tiny"
+    (tmp_path / "bad.json").write_text("{}")
+    for command, sentence in (
+        (["--tokenizer", "gpt3"], "Did you mean “gpt2”?"),
+        (["--tokenizer", "../x"], "There is no tokenizer “../x”"),
+        (["--file", str(tmp_path / "none.json")], "There is no file"),
+        (["--file", str(tmp_path / "bad.json")], "This JSON describes no tokenizer"),
+    ):
+        done = lab("tokenize", *command, "x")
+        assert done.returncode == 2 and sentence in done.stderr and "Traceback" not in done.stderr
+    assert answered(lab("fetch", "byt5", "--json"))["fetched"] == [
+        {"name": "byt5", "source": "none needed", "path": None}
+    ]
