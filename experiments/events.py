@@ -104,6 +104,22 @@ class Wrote(Base):
     ended: bool = False
 
 
+class Read(Base):
+    """A text as one model read it; `column` 0 is the base. `bits` is −log₂ of the probability the model gave each token
+    before it saw it, None for the first; `expected` are the likeliest next tokens, their ids, texts and probabilities.
+    `cut`: tokens of the text that were too many to read."""
+
+    kind: Literal["read"] = "read"
+    column: int
+    ids: tuple[int, ...]
+    tokens: tuple[str, ...]
+    shape: tuple[int, ...]
+    dtype: str
+    bits: tuple[float | None, ...]
+    expected: tuple[tuple[int, str, float], ...]
+    cut: int = 0
+
+
 class Finished(Base):
     """All done. `peak_mb` is what the run needed at its highest: resting process, own tensors, one step on top."""
 
@@ -138,7 +154,18 @@ class Interrupted(Base):
 
 
 Event = Annotated[
-    Queued | Progress | Started | Stepped | Evaluated | Sampled | Wrote | Finished | Failed | Cancelled | Interrupted,
+    Queued
+    | Progress
+    | Started
+    | Stepped
+    | Evaluated
+    | Sampled
+    | Wrote
+    | Read
+    | Finished
+    | Failed
+    | Cancelled
+    | Interrupted,
     Field(discriminator="kind"),
 ]
 END = (Finished, Failed, Cancelled, Interrupted)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from experiments import events, gists
-from experiments.specs import RunSpec, SampleSpec
+from experiments.specs import RunSpec, SampleSpec, SurpriseSpec
 from experiments.store import Key, Store
 
 MOST_WAITING = 20
@@ -87,8 +87,8 @@ class Jobs:
         entry = self.store.entry(spec.run_id)
         return entry is None or (entry.ended and (again or entry.last != "finished"))
 
-    def ask(self, spec: SampleSpec, owner: str, again: bool = False) -> Ticket:
-        """Ask for side-by-side answers. Raises `QueueFull`."""
+    def ask(self, spec: SampleSpec | SurpriseSpec, owner: str, again: bool = False) -> Ticket:
+        """Ask for side-by-side answers, or for how models read a text. Raises `QueueFull`."""
         with self._change:
             if self._answering >= MOST_WAITING:
                 raise QueueFull("Many questions are waiting already; try again in a moment.")

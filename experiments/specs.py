@@ -153,6 +153,31 @@ class SampleSpec(BaseModel):
         return "s" + digest(self)
 
 
+class SurpriseSpec(BaseModel):
+    """How a base model, and some tuned runs of it, read a text: how surprised each is by every token, what each expects next.
+
+    With `chat` the text is put into the model's chat template first, up to where the answer begins."""
+
+    model_config = Frozen
+    schema_version: Literal[1] = 1
+    kind: Literal["surprise"] = "surprise"
+    model: str = Field(title="Model", min_length=1, max_length=300)
+    weights: str = Field("", max_length=300)
+    runs: tuple[str, ...] = Field((), title="Tuned runs", max_length=3)
+    text: str = Field(title="Text", min_length=1, max_length=4000)
+    chat: bool = Field(False, title="As a question")
+
+    @property
+    def sample_id(self) -> str:
+        return "p" + digest(self)
+
+
+def question(text: str) -> SampleSpec | SurpriseSpec:
+    """The spec of something asked of models, from its JSON."""
+    is_surprise = json.loads(text).get("kind") == "surprise"
+    return (SurpriseSpec if is_surprise else SampleSpec).model_validate_json(text)
+
+
 def digest(spec: BaseModel) -> str:
     text = json.dumps(canonical(spec), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]

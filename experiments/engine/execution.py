@@ -14,10 +14,10 @@ from typing import Any
 from experiments import estimates, events, methods, mirrors
 from experiments.catalog import models, tasks
 from experiments.catalog.cache import ResourceError
-from experiments.engine import adapters, generation, training
+from experiments.engine import adapters, generation, surprise, training
 from experiments.engine.models import Base, Bases
 from experiments.jobs import Job
-from experiments.specs import RunSpec, SampleSpec
+from experiments.specs import RunSpec, SampleSpec, SurpriseSpec, question
 from experiments.store import Key, Store
 
 log = logging.getLogger(__name__)
@@ -99,19 +99,29 @@ class Engine:
                 raise training.Unwanted
 
         try:
-            spec = SampleSpec.model_validate_json(self.store.entry(*key).spec)  # type: ignore[union-attr]
+            spec = question(self.store.entry(*key).spec)  # type: ignore[union-attr]
+            elapsed_s = 0.0
             base = self._base(spec.model, spec.weights, key)
             columns = [base.model, *(self._load(base, run_id) for run_id in spec.runs)]
-            elapsed_s = 0.0
-            for event in generation.sample(columns, base.tokenizer, spec, between):
+            for event in self._asked(spec, columns, base, between):
                 self.store.append(key, event)
-                elapsed_s = max(elapsed_s, event.elapsed_s)
+                elapsed_s = max(elapsed_s, getattr(event, "elapsed_s", 0.0))
             self.store.append(key, events.Finished(elapsed_s=elapsed_s))
         except training.Unwanted:
             self.store.append(key, events.Cancelled(step=0))
         except Exception as error:
             log.exception("answer %s failed", key.run_id)
             self.store.append(key, failure(error))
+
+    def _asked(
+        self, spec: SampleSpec | SurpriseSpec, columns: list[Any], base: Base, between: Callable[[], None]
+    ) -> Iterator[events.Event]:
+        if isinstance(spec, SampleSpec):
+            yield from generation.sample(columns, base.tokenizer, spec, between)
+            return
+        for i, model in enumerate(columns):
+            between()
+            yield surprise.read(i, model, base.tokenizer, spec)
 
     def _base(self, model: str, weights: str, key: Key) -> Base:
         return self.bases.get(model, weights, self._report(key))

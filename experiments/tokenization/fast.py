@@ -47,6 +47,11 @@ class Fast:
         if self._bytes:
             self._lengths[list(self._bytes)] = [len(data) for data in self._bytes.values()]
 
+    @property
+    def vocabulary(self) -> Mapping[str, int]:
+        """Entries as they are written → ids."""
+        return self._tokenizer.get_vocab(True)
+
     def _family(self) -> str:
         kind = self.made["model"].get("type", "BPE")
         if kind != "BPE":

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from lab_app import tokens
+from lab_app import token_model, token_parts, tokens
 from lab_app.drawn import drawn
 from lab_app.lab import Lab
 
@@ -36,14 +36,13 @@ MARKUP = """<div class="lab-tokens">
 <div class="tk-tip" hidden></div>
 <div class="tk-parts"></div>
 </div>"""
-SCRIPTS = "tokens_draw.js tokens.js"
+SCRIPTS = "tokens_draw.js tokens.js tokens_parts.js tokens_model.js"
 OWNER = "(saved) => { window.labOwner = (saved && saved.owner) || ''; }"
 
 
 def build(lab: Lab, page: Page, room: Room) -> None:
     """Draw the tab and wire it."""
-    ask = tokens.answerer({})
-    ask.__name__ = "ask"
+    ask = tokens.answerer({**token_parts.handlers(lab.store), **token_model.handlers(lab)})
     value: dict[str, Any] = {"text": START, "chosen": ["gpt2", "o200k", "smollm2"]}
     drawn(value, SCRIPTS, MARKUP, "tokens", server_functions=[ask])
     gr.on(room.opens, None, page.saved, None, js=OWNER, queue=False, show_progress="hidden", api_visibility="private")
