@@ -65,7 +65,8 @@ def test_only_the_engine_loads_torch(file):
 
 
 SCIENCE = "specs events store jobs analysis estimates accounting workers methods __main__ catalog.cache catalog.hub"
-SCIENCE += " catalog.tokenizers tokenization.report tokenization.steps tokenization.training tokenization.vocabulary catalog.models catalog.packages catalog.resources catalog.tasks"
+SCIENCE += " catalog.models catalog.packages catalog.resources catalog.tasks catalog.tokenizers"
+SCIENCE += " tokenization.report tokenization.steps tokenization.training tokenization.vocabulary"
 
 
 def loaded_by(modules: str) -> list[str]:
