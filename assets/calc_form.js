@@ -24,7 +24,7 @@ const set = (node, value) => {
 };
 const valueOf = (node) => (node.type === 'checkbox' ? node.checked : node.value.trim());
 function line(field, changed, read) {
-  const id = 'calc-' + field.name.replace('.', '-'), box = make('div', { class: 'calc-field calc-' + field.kind }), node = control(field, id);
+  const id = 'calc-' + field.name.replace('.', '-'), box = make('div', { class: `calc-field calc-${field.kind}${field.name === 'method' || field.kind === 'hub' ? ' calc-always' : ''}` }), node = control(field, id);
   box.append(make('label', { for: id }, field.label), node);
   if (field.kind === 'hub') {
     const button = make('button', { type: 'button' }, 'Read');

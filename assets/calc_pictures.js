@@ -67,24 +67,24 @@ function lineChart(value) {
 // W' = W + (alpha / rank) · B A: each matrix of a block with its two thin ones, all sides to one scale.
 function matrices(value) {
   const longest = Math.max(...value.matrices.flatMap((m) => [m.out, m.in])), unit = 96 / longest, gap = 26;
-  const wide = (m) => m.in * unit + gap * 2 + Math.max(value.rank * unit, 1) + m.in * unit + 40;
+  const wide = (m) => Math.max(m.in * unit * 2 + gap * 2 + Math.max(value.rank * unit, 1) + 16, 168);
   const cells = [];
   let x = 4, y = 20, tall = 0;
   for (const m of value.matrices) {
-    if (x + wide(m) > 716 && x > 4) [x, y, tall] = [4, y + tall + 44, 0];
+    if (x + wide(m) > 716 && x > 4) [x, y, tall] = [4, y + tall + 60, 0];
     cells.push([m, x, y]);
     x += wide(m);
     tall = Math.max(tall, m.out * unit);
   }
-  const svg = canvas(720, y + tall + 26, `LoRA to scale: rank ${value.rank} beside ` + value.matrices.map((m) => `${m.name} ${m.out} by ${m.in}`).join(', '));
+  const svg = canvas(720, y + tall + 38, `LoRA to scale: rank ${value.rank} beside ` + value.matrices.map((m) => `${m.name} ${m.out} by ${m.in}`).join(', '));
   const g = draw('g', { 'data-method': 'lora' });
   for (const [m, left, top] of cells) {
     const w = m.in * unit, h = m.out * unit, r = Math.max(value.rank * unit, 1), b = left + w + gap, a = b + r + gap / 2;
     g.append(draw('text', { x: left, y: top - 6 }, m.name), draw('rect', { x: left, y: top, width: w, height: h, class: 'frozen' }));
     g.append(draw('text', { x: left + w + gap / 2, y: top + 12, 'text-anchor': 'middle' }, '+'));
     g.append(draw('rect', { x: b, y: top, width: r, height: h, class: 'thin' }), draw('rect', { x: a, y: top, width: w, height: r, class: 'thin' }));
-    g.append(draw('text', { x: left, y: top + h + 14, class: 'quiet' }, `${m.out} × ${m.in}`));
-    g.append(draw('text', { x: b, y: top + h + 14, class: 'quiet' }, `B ${m.out} × ${value.rank}, A ${value.rank} × ${m.in}`));
+    g.append(draw('text', { x: left, y: top + h + 14, class: 'quiet' }, `W ${m.out} × ${m.in}`));
+    g.append(draw('text', { x: left, y: top + h + 29, class: 'quiet' }, `B ${m.out} × ${value.rank}, A ${value.rank} × ${m.in}`));
   }
   svg.append(g);
   return svg;

@@ -30,7 +30,7 @@ def answer(state: Mapping[str, Any], speed: float | None = None) -> dict[str, An
         arch = architecture(state)
         spec = choice.chosen(arch, str(state["method"]), state["settings"])
         machine = form.machine(state)
-        load = choice.loaded(arch, spec, {**state["load"], "device": "gpu" if machine.gpu else "cpu"})
+        load = form.load(state, arch, spec, machine)
         plan = form.plan(state)
     except SpecError as error:
         return {**common, "problems": {p.field: p.sentence for p in error.problems}}

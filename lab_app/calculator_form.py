@@ -14,10 +14,10 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.fields import FieldInfo
 
 from experiments import methods, specs
-from experiments.accounting import Arch, config_arch, machines, presets
+from experiments.accounting import Arch, choice, config_arch, machines, presets
 from experiments.accounting.memory import Load
 from experiments.methods.base import knob
-from experiments.specs import Problem, SpecError
+from experiments.specs import Problem, RunSpec, SpecError
 from lab_app import controls
 
 PASTED, OWN = "config", "own"
@@ -43,7 +43,7 @@ class Plan(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     steps: int = knob(1000, "Steps", ge=1, le=1_000_000_000)
-    dataset_tokens: float = knob(1e6, "Dataset", ge=1, le=1e15, unit="tokens")
+    dataset_tokens: int = knob(1_000_000, "Dataset", ge=1, le=10**15, unit="tokens")
     budget_gb: float = knob(8.0, "Memory budget", gt=0, le=100_000, unit="GB")
     price: float | None = knob(None, "Price", ge=0, le=1e6, unit="an hour")
 
@@ -84,6 +84,14 @@ def plan(state: Mapping[str, Any]) -> Plan:
     except SpecError as error:
         raise SpecError([Problem(f"plan.{p.field}", p.sentence) for p in error.problems]) from None
     return found
+
+
+def load(state: Mapping[str, Any], arch: Arch, spec: RunSpec, on: machines.Machine) -> Load:
+    """Raises `SpecError` with fields named `load.tokens` and so on."""
+    try:
+        return choice.loaded(arch, spec, {**state["load"], "device": "gpu" if on.gpu else "cpu"})
+    except SpecError as error:
+        raise SpecError([Problem(f"load.{p.field}", p.sentence) for p in error.problems]) from None
 
 
 def own_arch(values: Mapping[str, Any]) -> Arch:
