@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from experiments import events, gists
+from experiments import access, events, gists
 from experiments.specs import RunSpec, SampleSpec, SurpriseSpec
 from experiments.store import Key, Store
 
@@ -70,7 +70,10 @@ class Jobs:
         self._thread.start()
 
     def submit(self, specs: Sequence[RunSpec], owner: str, again: bool = False) -> list[Ticket]:
-        """Ask for runs, to be raced where several are new. Raises `QueueFull`; then nothing was asked for."""
+        """Ask for runs, to be raced where several are new. Raises `QueueFull`, or `SpecError` for rows that are somebody
+        else's; then nothing was asked for."""
+        for spec in specs:
+            access.require_rows(spec, owner)
         with self._change:
             unique = list({spec.run_id: spec for spec in specs}.values())
             if len(self._waiting) >= MOST_WAITING and any(self._would_train(spec, again) for spec in unique):
@@ -88,7 +91,9 @@ class Jobs:
         return entry is None or (entry.ended and (again or entry.last != "finished"))
 
     def ask(self, spec: SampleSpec | SurpriseSpec, owner: str, again: bool = False) -> Ticket:
-        """Ask for side-by-side answers, or for how models read a text. Raises `QueueFull`."""
+        """Ask for side-by-side answers, or for how models read a text. Raises `QueueFull`, or `SpecError` for runs that are
+        somebody else's own."""
+        access.require_runs(self.store, spec.runs, owner)
         with self._change:
             if self._answering >= MOST_WAITING:
                 raise QueueFull("Many questions are waiting already; try again in a moment.")

@@ -23,9 +23,10 @@ from pydantic import (
     model_validator,
 )
 
-from experiments import methods
+from experiments import methods, templates
 from experiments.accounting import Arch
 from experiments.catalog import tasks
+from experiments.catalog.own_data.columns import Columns
 from experiments.methods.base import Settings, knob
 
 Frozen = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -68,11 +69,26 @@ class RunSpec(BaseModel):
     settings: SerializeAsAny[Settings] = Field(title="Settings")
     train: TrainSettings = Field(default_factory=TrainSettings)
     seed: int = knob(0, "Seed", ge=0, le=2**31 - 1)
+    template: str = knob(templates.CHAT, "Template", later=True)
+    data: Columns | None = knob(None, "Columns", later=True, validate_default=True)
 
     @field_validator("task")
     @classmethod
     def _task_exists(cls, value: str) -> str:
         return tasks.find(value).key
+
+    @field_validator("template")
+    @classmethod
+    def _template_is_one(cls, value: str) -> str:
+        return templates.check(value)
+
+    @field_validator("data")
+    @classmethod
+    def _own_rows_have_columns(cls, value: Columns | None, info: ValidationInfo) -> Columns | None:
+        own = str(info.data.get("task", "")).startswith("data:")
+        if own and value is None:
+            raise ValueError("Say which column of the rows is the completion.")
+        return value if own else None
 
     @field_validator("method")
     @classmethod
@@ -223,7 +239,14 @@ def build(kind: type[BaseModel], data: Mapping[str, Any]) -> Any:
 def check(spec: RunSpec, arch: Arch) -> None:
     """Raise `SpecError` where the settings do not fit this architecture."""
     found = methods.find(spec.method).check(arch, spec.settings)
-    if problems := [Problem(f"settings.{field}" if field else "method", sentence) for field, sentence in found]:
+    problems = [Problem(f"settings.{field}" if field else "method", sentence) for field, sentence in found]
+    room = arch.max_length - getattr(spec.settings, "virtual_tokens", 0)
+    if spec.data and spec.data.max_length > room:
+        sentence = (
+            f"This model reads at most {room:,} tokens of a row; the longest row is set to {spec.data.max_length:,}."
+        )
+        problems.append(Problem("data.max_length", sentence))
+    if problems:
         raise SpecError(problems)
 
 
@@ -237,6 +260,8 @@ def field_of(kind: type[BaseModel], data: Mapping[str, Any], place: str) -> Any:
             return None
     if head == "train" and rest:
         return TrainSettings.model_fields.get(rest.split(".")[0])
+    if head == "data" and rest:
+        return Columns.model_fields.get(rest.split(".")[0])
     return kind.model_fields.get(head)
 
 
@@ -295,6 +320,8 @@ def _siblings(kind: type[BaseModel], data: Mapping[str, Any], place: str) -> lis
     head, _, rest = place.partition(".")
     if rest and head == "train":
         return list(TrainSettings.model_fields)
+    if rest and head == "data":
+        return list(Columns.model_fields)
     if rest and head == "settings":
         return list(methods.find(str(data["method"])).Settings.model_fields)
     return list(kind.model_fields)

@@ -86,6 +86,21 @@ def answer_text(said: str, template: str) -> str:
     return said.partition(end)[0].rstrip() if end else said
 
 
+def has_ended(said: str, template: str) -> bool:
+    """Whether the text that closes an answer was said."""
+    end = end_of_answer(template)
+    return bool(end) and end in said
+
+
+def certain(said: str, template: str) -> str:
+    """What of an answer under way may be shown: without a tail that could be the beginning of the text that closes it."""
+    end = end_of_answer(template)
+    for length in range(min(len(end), len(said)), 0, -1):
+        if said.endswith(end[:length]):
+            return said[:-length].rstrip()
+    return said.rstrip() if end else said
+
+
 def turns(row: Row) -> list[chat.Turn]:
     """A row's conversation up to the answer."""
     return [*({"role": r, "content": c} for r, c in row.before), {"role": "user", "content": row.prompt}]

@@ -12,9 +12,12 @@ from typing import Any
 
 import gradio as gr
 
+from experiments import shelf
 from experiments.store import Store
 
 SECRET = "fine-tuning-lab"  # noqa: S105 - scrambles the browser's own copy; a new one each start would lose it
+TOKEN = re.compile(r"[\w-]{30,100}", re.ASCII)
+"""What `secrets.token_urlsafe` gives: no blank, so that nobody can call themself the command line."""
 RUN_ID = re.compile(r"[0-9a-f]{12}")
 
 
@@ -30,7 +33,7 @@ def browser_state() -> gr.BrowserState:
 def owner(saved: Any) -> str:
     """The visitor's token, empty where the browser brought none that was made here."""
     token = saved.get("owner") if isinstance(saved, Mapping) else None
-    return token if isinstance(token, str) and 30 <= len(token) <= 100 else ""
+    return token if isinstance(token, str) and TOKEN.fullmatch(token) else ""
 
 
 def welcome(saved: Any) -> dict[str, Any]:
@@ -49,7 +52,8 @@ def asked(request: gr.Request | None) -> list[str]:
     return [r for r in text.split(",") if RUN_ID.fullmatch(r)][:8]
 
 
-def known(store: Store, run_ids: Sequence[str]) -> list[str]:
-    """Those of these runs that this lab has."""
+def known(store: Store, run_ids: Sequence[str], owner: str) -> list[str]:
+    """Those of these runs that this lab has and that this visitor may see."""
     found = ((run_id, store.entry(run_id)) for run_id in dict.fromkeys(run_ids))
-    return [run_id for run_id, entry in found if entry is not None and entry.kind == "train"]
+    here = [run_id for run_id, entry in found if entry is not None and entry.kind == "train"]
+    return [run_id for run_id in here if shelf.may_see(store, run_id, owner)]

@@ -9,9 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
-from experiments import analysis, export, mirrors, recorded, specs
+from experiments import analysis, export, mirrors, recorded, specs, templates
 from experiments.catalog import models
 from experiments.catalog.cache import ResourceError, lab_home
+from experiments.commands import own
 from experiments.jobs import Jobs
 from experiments.specs import RunSpec, SpecError
 from experiments.terminal import AsJson, app, finish, open_store, owner, people, sentences, watch
@@ -32,6 +33,9 @@ def mirror_to(names: list[str] | None) -> None:
 def run(
     model: str = "smollm2-135m",
     task: str = "pirate",
+    data: own.Data = "",
+    mapping: own.Mapping = None,
+    template: own.Template = "",
     method: str = "lora",
     settings: Annotated[list[str] | None, typer.Option("--set", help="A setting of the method: rank=8.")] = None,
     steps: Annotated[str, typer.Option(help="Training steps.")] = "40",
@@ -44,11 +48,11 @@ def run(
 ) -> None:
     """Train one run; a finished one with the same spec is served from the store."""
     with sentences(as_json):
+        rows = own.bring(data, mapping or [], template) if data else None
         chosen = pairs(settings)
         train = {"steps": steps, "batch_size": batch_size, **({"learning_rate": lr} if lr is not None else {})}
-        spec = complete(
-            {"model": model, "task": task, "method": method, "settings": chosen, "train": train, "seed": seed}
-        )
+        about = own.kept(rows) if rows else {"task": task, "template": template or templates.CHAT}
+        spec = complete({"model": model, "method": method, "settings": chosen, "train": train, "seed": seed, **about})
         mirror_to(mirror)
         (record,) = train_all([spec], again)
     finish([record], as_json, one=True)

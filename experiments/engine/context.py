@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from experiments.catalog.cache import write_text
 from experiments.catalog.tasks.base import Row
 from experiments.engine import data
+from experiments.templates import CHAT
 
 FILE = "examples.json"
 
@@ -92,12 +93,12 @@ def load(model: Any, folder: Path) -> WithContext:
         raise ValueError(f"The examples of {folder.name} cannot be read.") from error
 
 
-def with_examples(model: Any, tokenizer: Any, rows: Sequence[Row], longest: int) -> WithContext:
+def with_examples(model: Any, tokenizer: Any, rows: Sequence[Row], longest: int, template: str = CHAT) -> WithContext:
     """The model with these rows as answered questions before every prompt; prompts have up to `longest` tokens.
 
     Raises `ValueError` where that is more than the model's context.
     """
-    ids, own = context_ids(tokenizer, rows)
+    ids, own = context_ids(tokenizer, rows, template)
     room = model.config.get_text_config().max_position_embeddings
     if len(ids) + longest > room:
         raise ValueError(
@@ -107,13 +108,13 @@ def with_examples(model: Any, tokenizer: Any, rows: Sequence[Row], longest: int)
     return WithContext(model, ids, own)
 
 
-def context_ids(tokenizer: Any, rows: Sequence[Row]) -> tuple[list[int], int]:
+def context_ids(tokenizer: Any, rows: Sequence[Row], template: str = CHAT) -> tuple[list[int], int]:
     """The tokens that stand before a prompt's own, and how many of its own they begin with (S).
 
     With a chat template the rows are earlier turns of the conversation; without one they stand one after the other.
     """
-    one_after_the_other = [t for row in rows for t in data.encode(tokenizer, row, max_length=10**9).ids], 0
-    if tokenizer.chat_template is None:
+    one_after_the_other = [t for row in rows for t in data.encode(tokenizer, row, 10**9, template).ids], 0
+    if tokenizer.chat_template is None or template != CHAT:
         return one_after_the_other
     turns = tuple(turn for row in rows for turn in (("user", row.prompt), ("assistant", row.completion)))
     own, alone, behind = 0, [], []

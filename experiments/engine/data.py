@@ -43,9 +43,10 @@ def codec(tokenizer: Any) -> Codec:
 
 
 def prompt_ids(tokenizer: Any, prompt: str | Row, template: str = CHAT) -> list[int]:
-    """A prompt as the template puts it, up to where the answer begins."""
+    """What a model is asked: a prompt as the template puts it, up to where the answer begins; never nothing."""
     row = Row(prompt, "") if isinstance(prompt, str) else prompt
-    return templates.prompt_ids(codec(tokenizer), row, template)
+    text = codec(tokenizer)
+    return templates.prompt_ids(text, row, template) or list(text.ids(text.eos, False))
 
 
 def encode(tokenizer: Any, row: Row, max_length: int, template: str = CHAT) -> Example:

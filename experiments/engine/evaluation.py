@@ -44,7 +44,7 @@ def mean_loss(model: Any, examples: Sequence[data.Example], pad_id: int, between
 def held_out_loss(model: Any, base: Base, task: tasks.Task, between: Callable[[], None]) -> float | None:
     """Loss on the first held-out rows of the task."""
     rows = task.split(None).held_out[:HELD_OUT_ROWS]
-    examples = [data.encode(base.tokenizer, row, task.max_length) for row in rows]
+    examples = [data.encode(base.tokenizer, row, task.max_length, task.template) for row in rows]
     return mean_loss(model, examples, base.tokenizer.pad_token_id, between)
 
 
@@ -66,7 +66,7 @@ def full_look(model: Any, base: Base, task: tasks.Task, step: int, between: Call
     """All measures of a tuned model, its facts held against the base's answers."""
     began = time.perf_counter()
     rows = task.split(None).held_out[: task.scored_rows]
-    said = generation.answers(model, base.tokenizer, [r.prompt for r in rows], task.max_new_tokens, between)
+    said = generation.answers(model, base.tokenizer, rows, task.max_new_tokens, between, task.template)
     return events.Evaluated(
         subject="tuned",
         step=step,
@@ -102,7 +102,7 @@ def base_answers(base: Base, task: tasks.Task, between: Callable[[], None]) -> l
     rows = task.split(None).held_out[: task.scored_rows]
 
     def ask() -> list[str]:
-        return generation.answers(base.model, base.tokenizer, [r.prompt for r in rows], task.max_new_tokens, between)
+        return generation.answers(base.model, base.tokenizer, rows, task.max_new_tokens, between, task.template)
 
     return _kept(base, task, "answers", ask)
 
@@ -111,7 +111,7 @@ def base_probes(base: Base, task: tasks.Task, between: Callable[[], None]) -> li
     """What the base model says to the probe prompts."""
 
     def ask() -> list[str]:
-        return generation.answers(base.model, base.tokenizer, task.probes, task.max_new_tokens, between)
+        return generation.answers(base.model, base.tokenizer, task.asked, task.max_new_tokens, between, task.template)
 
     return _kept(base, task, "probes", ask)
 
@@ -152,7 +152,8 @@ def _fingerprint(task: tasks.Task) -> str:
         task.max_new_tokens,
         task.scored_rows,
         task.max_length,
-        *map(repr, rows),
+        task.template,
+        *map(repr, (*task.probe_rows, *rows)),
         *tasks.general_text(),
     ]
     return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()

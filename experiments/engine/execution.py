@@ -19,6 +19,7 @@ from experiments.engine.models import Base, Bases
 from experiments.jobs import Job
 from experiments.specs import RunSpec, SampleSpec, SurpriseSpec, question
 from experiments.store import Key, Store
+from experiments.templates import CHAT
 
 log = logging.getLogger(__name__)
 KEEP_TUNED = 4
@@ -87,7 +88,7 @@ class Engine:
 
         between()
         base = self._base(spec.model, spec.weights, key)
-        tasks.find(spec.task).split(self._report(key))
+        tasks.of(spec).split(self._report(key))
         yield from training.run(spec, base, self._folder(key), between)
 
     def _folder(self, key: Key) -> Path:
@@ -117,11 +118,17 @@ class Engine:
         self, spec: SampleSpec | SurpriseSpec, columns: list[Any], base: Base, between: Callable[[], None]
     ) -> Iterator[events.Event]:
         if isinstance(spec, SampleSpec):
-            yield from generation.sample(columns, base.tokenizer, spec, between)
+            yield from generation.sample(columns, base.tokenizer, spec, between, self._templates(spec))
             return
         for i, model in enumerate(columns):
             between()
             yield surprise.read(i, model, base.tokenizer, spec)
+
+    def _templates(self, spec: SampleSpec) -> list[str]:
+        """Each column's template: a run's own; the base is asked as the runs are where they agree, else as a chat."""
+        entries = [self.store.entry(run_id) for run_id in spec.runs]
+        own = [RunSpec.model_validate_json(entry.spec).template for entry in entries if entry]
+        return [own[0] if len(set(own)) == 1 else CHAT, *own]
 
     def _base(self, model: str, weights: str, key: Key) -> Base:
         return self.bases.get(model, weights, self._report(key))

@@ -14,11 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from experiments import events
+from experiments import events, templates
+from experiments.catalog.tasks.base import Row
 from experiments.engine import data
 from experiments.engine.context import WithContext
 from experiments.engine.loss import head_only_at
 from experiments.specs import SampleSpec
+from experiments.templates import CHAT, answer_text
 
 FLUSH_S = 0.1
 
@@ -95,9 +97,16 @@ def end_ids(model: Any, tokenizer: Any) -> set[int]:
     return {t for t in [*listed, tokenizer.eos_token_id] if t is not None}
 
 
-def answers(model: Any, tokenizer: Any, prompts: Sequence[str], limit: int, between: Callable[[], None]) -> list[str]:
+def answers(
+    model: Any,
+    tokenizer: Any,
+    prompts: Sequence[str | Row],
+    limit: int,
+    between: Callable[[], None],
+    template: str = CHAT,
+) -> list[str]:
     """The greedy answer to each prompt, in batches of rows of like length. `between` is called after every token."""
-    encoded = [data.prompt_ids(tokenizer, p) for p in prompts]
+    encoded = [data.prompt_ids(tokenizer, p, template) for p in prompts]
     by_length = sorted(range(len(prompts)), key=lambda i: len(encoded[i]))
     found = [""] * len(prompts)
     for start in range(0, len(prompts), 24):
@@ -109,17 +118,25 @@ def answers(model: Any, tokenizer: Any, prompts: Sequence[str], limit: int, betw
                     line.append(token)
             between()
         for i, line in zip(rows, written, strict=True):
-            found[i] = tokenizer.decode(line, skip_special_tokens=True).strip()
+            found[i] = answer_text(tokenizer.decode(line, skip_special_tokens=True), template).strip()
     return found
 
 
 def sample(
-    models: Sequence[Any], tokenizer: Any, spec: SampleSpec, between: Callable[[], None]
+    models: Sequence[Any],
+    tokenizer: Any,
+    spec: SampleSpec,
+    between: Callable[[], None],
+    asked: Sequence[str] = (),
 ) -> Iterator[events.Wrote]:
-    """Several models answer one prompt side by side, a token each in turn; column 0 is the first. Pieces of text as events."""
-    ids = data.prompt_ids(tokenizer, spec.prompt)
+    """Several models answer one prompt side by side, a token each in turn; column 0 is the first. Pieces of text as events.
+
+    `asked`: the template of each column, the model's own where none is named.
+    """
     how = Sampling(spec.max_new_tokens, spec.temperature, spec.top_p, spec.seed)
-    columns = [_column(i, m, tokenizer, ids, how) for i, m in enumerate(models)]
+    put = [asked[i] if i < len(asked) else CHAT for i in range(len(models))]
+    ids = [data.prompt_ids(tokenizer, spec.prompt, template) for template in put]
+    columns = [_column(i, m, tokenizer, ids[i], how, put[i]) for i, m in enumerate(models)]
     while columns:
         for column in list(columns):
             event = next(column, None)
@@ -130,7 +147,9 @@ def sample(
                     columns.remove(column)
 
 
-def _column(number: int, model: Any, tokenizer: Any, ids: list[int], how: Sampling) -> Iterator[events.Wrote | bool]:
+def _column(
+    number: int, model: Any, tokenizer: Any, ids: list[int], how: Sampling, template: str
+) -> Iterator[events.Wrote | bool]:
     """One model's answer: True for a token that is held back, a `Wrote` at most every FLUSH_S, the last one ended."""
     written: list[int] = []
     shown, spent_s, flushed = "", 0.0, 0.0
@@ -141,8 +160,9 @@ def _column(number: int, model: Any, tokenizer: Any, ids: list[int], how: Sampli
         spent_s += time.perf_counter() - began
         if token is not None and token[0] is not None:
             written.append(token[0])
-        text = tokenizer.decode(written, skip_special_tokens=True)
-        ended = token is None
+        whole = tokenizer.decode(written, skip_special_tokens=True)
+        ended = token is None or templates.has_ended(whole, template)
+        text = answer_text(whole, template) if ended else templates.certain(whole, template)
         if not ended and (
             text.endswith("\ufffd") or spent_s - flushed < FLUSH_S
         ):  # half a character waits for its rest

@@ -102,10 +102,10 @@ def begin(spec: RunSpec, base: Base) -> Trial:
     method = methods.find(spec.method)
     model = method.attach(fresh(base), spec.settings, base.tokenizer)
     if shown := method.examples(spec.settings):
-        task = tasks.find(spec.task)
+        task = tasks.of(spec)
         rows = task.split(None).train
         chosen = random.Random(spec.seed).sample(rows, min(shown, len(rows)))
-        model = with_examples(model, base.tokenizer, chosen, task.max_length)
+        model = with_examples(model, base.tokenizer, chosen, task.max_length, task.template)
     parameters = own(model, base)
     optimizer = (
         torch.optim.AdamW(groups(model, spec), lr=spec.train.learning_rate, weight_decay=0.0, fused=True)
@@ -137,12 +137,12 @@ def run(spec: RunSpec, base: Base, folder: Path, between: Callable[[], None] = l
         random_state = RandomState(spec.seed)
         with random_state:
             trial = begin(spec, base)
-        task = tasks.find(spec.task)
+        task = tasks.of(spec)
         rows = task.split(None).train
 
         @cache
         def example(i: int) -> data.Example:  # on first use: encoding thousands of rows would hold up the first step
-            return data.encode(base.tokenizer, rows[i], task.max_length)
+            return data.encode(base.tokenizer, rows[i], task.max_length, task.template)
 
         yield _started(base, trial, len(rows))
         if base_is_known := evaluation.base_is_known(base, task):
@@ -223,7 +223,7 @@ def _untrained(
 
 
 def _sampled(model: Any, base: Base, task: tasks.Task, step: int, between: Callable[[], None]) -> events.Sampled:
-    said = generation.answers(model, base.tokenizer, task.probes, task.max_new_tokens, between)
+    said = generation.answers(model, base.tokenizer, task.asked, task.max_new_tokens, between, task.template)
     return _answers("tuned", step, task, said)
 
 

@@ -112,7 +112,7 @@ def choices(lab: Lab, owner: str, opened: Sequence[str]) -> list[tuple[str, str]
     """(label, run id) of finished runs with an adapter: the visitor's own and those that they opened, newest first."""
     own = [entry.key.run_id for entry in lab.store.entries("train", owner, 60)] if owner else []
     found = []
-    for run_id in dict.fromkeys([*opened, *own]):
+    for run_id in visitor.known(lab.store, [*opened, *own], owner):
         record = analysis.load(lab.store, run_id)
         if record and record.finished and record.finished.adapter_path:
             found.append((label(record), run_id))

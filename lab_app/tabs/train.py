@@ -109,7 +109,7 @@ def _wire_runs(lab: Lab, page: Page, form: gr.HTML, results: Results, buttons: B
 
     def arrive(kept: Any, request: gr.Request) -> tuple[Any, Any, str]:
         kept, asked = visitor.welcome(kept), visitor.asked(request)
-        runs = visitor.known(lab.store, asked or kept["runs"])
+        runs = visitor.known(lab.store, asked or kept["runs"], kept["owner"])
         notes = ["This lab has no run of that address."] if asked and not runs else []
         return kept, {"runs": runs, "notes": notes}, visitor.link(runs)
 
@@ -166,7 +166,7 @@ def submit(
 
 def draw(lab: Lab, shown: dict[str, Any], owner: str, still: Callable[[], bool]) -> Iterator[list[Any]]:
     """The right column, again and again until the runs of the view have ended."""
-    if not visitor.known(lab.store, shown["runs"]):
+    if not visitor.known(lab.store, shown["runs"], owner):
         status, *rest = recorded(lab)
         if shown["notes"]:
             status = {"tone": "bad", "lines": shown["notes"], "done": None}

@@ -134,5 +134,5 @@ def test_only_run_ids_are_taken_from_a_browser(runs):
 
 def test_unknown_runs_are_dropped(lab):
     lab.jobs.submit([spec()], "anna")
-    assert visitor.known(lab.store, [spec().run_id, "0123456789ab", spec().run_id]) == [spec().run_id]
+    assert visitor.known(lab.store, [spec().run_id, "0123456789ab", spec().run_id], "anna") == [spec().run_id]
     assert record("lora").run_id != ""

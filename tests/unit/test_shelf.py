@@ -36,7 +36,7 @@ def ids(store: Store, owner: str, opened: tuple[str, ...] = ()) -> list[str]:
 
 def private(seed: int = 0) -> str:
     """The JSON of a spec on a visitor's own data."""
-    return spec(seed=seed).model_copy(update={"task": "data:abc"}).model_dump_json()
+    return spec(seed=seed).model_copy(update={"task": "data:" + 32 * "0"}).model_dump_json()
 
 
 # ---- who sees what

@@ -164,7 +164,7 @@ WRONG = [
      "There is no method “lorra”; there are lora, prompt, prefix, p-tuning, ia3, layernorm, bitfit, partial, full, "
      "few-shot, zero-shot. Did you mean “lora”?"),
     ({"colour": "red"}, "colour", "There is no setting “colour” here; there are schema_version, model, weights, task, "
-     "method, settings, train, seed."),
+     "method, settings, train, seed, template, data."),
     ({"schema_version": 2}, "schema_version", "schema_version must be one of 1."),
 ]  # fmt: skip
 

@@ -1,11 +1,18 @@
 """The tasks of the lab, in display order. A new one is a file here and a line in TASKS."""
 
+from __future__ import annotations
+
 import difflib
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from experiments.catalog.tasks import pirate, plain_english, sentiment
 from experiments.catalog.tasks.base import Metric, Row, Split, Task, general_text
 
-__all__ = ["TASKS", "Metric", "Row", "Split", "Task", "UnknownTask", "find", "general_text"]
+if TYPE_CHECKING:
+    from experiments.specs import RunSpec
+
+__all__ = ["TASKS", "Metric", "Row", "Split", "Task", "UnknownTask", "find", "general_text", "of"]
 
 TASKS: tuple[Task, ...] = (pirate.TASK, plain_english.TASK, sentiment.TASK)
 
@@ -15,11 +22,26 @@ class UnknownTask(ValueError):
 
 
 def find(key: str) -> Task:
-    """The task with this key. Raises UnknownTask."""
-    for task in TASKS:
-        if task.key == key:
-            return task
+    """The task with this key; of a visitor's own rows (`data:HASH`) only how results are called. Raises UnknownTask."""
+    from experiments.catalog.own_data import keep, task  # they read rows as tasks do
+
+    if keep.KEY.fullmatch(key):
+        return task.generic(key)
+    for known in TASKS:
+        if known.key == key:
+            return known
     keys = [task.key for task in TASKS]
     near = difflib.get_close_matches(key, keys, 1)
     hint = f" Did you mean “{near[0]}”?" if near else ""
     raise UnknownTask(f"There is no task “{key[:40]}”; the tasks are {', '.join(keys)}.{hint}")
+
+
+def of(spec: RunSpec) -> Task:
+    """The task of a run, with its template; a visitor's rows are opened. Raises UnknownTask, or ValueError where rows are
+    gone or their columns are not there.
+    """
+    from experiments.catalog.own_data import task
+
+    if spec.data is not None:
+        return task.of(spec.task, spec.data, spec.template)
+    return replace(find(spec.task), template=spec.template)

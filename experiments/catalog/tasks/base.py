@@ -64,7 +64,8 @@ class Task:
     base_answers)` gives metric key → value, `base_answers` being the untuned model's answers to the same rows, or None;
     `metrics[0]` is the headline. `probes`: prompts answered as training goes, in no row. `scored_rows`: how many held-
     out rows are answered for the metrics. `max_length`: tokens of prompt and completion together at which a row is cut.
-    `baselines(rows)`: name → scores of doing without a model, e.g. echoing the prompt.
+    `baselines(rows)`: name → scores of doing without a model, e.g. echoing the prompt. `probe_rows`: the rows behind the
+    probes, where a prompt alone does not make the question. `template`: how rows become tokens (`experiments.templates`).
     """
 
     key: str
@@ -81,14 +82,25 @@ class Task:
     scored_rows: int
     max_length: int
     baselines: Callable[[Sequence[Row]], dict[str, dict[str, float]]] = no_baselines
+    probe_rows: tuple[Row, ...] = ()
+    template: str = "chat"
 
     def split(self, progress: Progress | None = None) -> Split:
         """The rows, loaded once in a process. Raises ResourceError where a resource cannot be brought."""
         if self.load not in _SPLITS:
-            _SPLITS[self.load] = self.load(progress)
+            split = self.load(progress)
+            while len(_SPLITS) >= KEPT_SPLITS:  # visitors' rows come and go
+                _SPLITS.pop(next(iter(_SPLITS)), None)
+            _SPLITS[self.load] = split
         return _SPLITS[self.load]
 
+    @property
+    def asked(self) -> tuple[Row, ...]:
+        """The probes as rows."""
+        return self.probe_rows or tuple(Row(probe, "") for probe in self.probes)
 
+
+KEPT_SPLITS = 12
 _SPLITS: dict[Callable[..., Split], Split] = {}
 
 
