@@ -100,3 +100,10 @@ SHAKESPEARE = Package(
     MappingProxyType({f"plays/{play}.md": play.partition("/")[2] + ".md" for play, _ in _plays}),
     MappingProxyType({play.partition("/")[2] + ".md": sha256 for play, sha256 in _plays}),
 )
+ALPACA = one_member(
+    "llamafactory==0.9.5",
+    "data/alpaca_en_demo.json",
+    "alpaca_en_demo.json",
+    "bcc37c64db1a739a0789a1b81f251146fcf4459f903474bc9e3c21bbb5628318",
+    kind="sdist",
+)

@@ -89,6 +89,13 @@ RESOURCES: tuple[Resource, ...] = (
         "vader-reviews", "Film-review snippets with human scores", 2.5, "MIT; snippets by their authors", parcels.VADER
     ),
     *(_packaged(*row) for row in VOCABULARIES),
+    _packaged(
+        "alpaca-demo",
+        "Alpaca demonstration rows",
+        5.2,
+        "Apache-2.0 as labelled; descends from CC BY-NC 4.0",
+        parcels.ALPACA,
+    ),
 )
 
 

@@ -159,7 +159,7 @@ WRONG = [
     ({"seed": -1}, "seed", "Seed must be at least 0."),
     ({"model": ""}, "model", "Model must not be empty."),
     ({"task": "pirat"}, "task",
-     "There is no task “pirat”; the tasks are pirate, plain-english, sentiment. Did you mean “pirate”?"),
+     "There is no task “pirat”; the tasks are pirate, plain-english, sentiment, json, alpaca. Did you mean “pirate”?"),
     ({"method": "lorra"}, "method",
      "There is no method “lorra”; there are lora, prompt, prefix, p-tuning, ia3, layernorm, bitfit, partial, full, "
      "few-shot, zero-shot. Did you mean “lora”?"),

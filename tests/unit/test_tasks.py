@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from experiments.catalog import tasks
-from experiments.catalog.tasks import TASKS, Row, general_text, pirate, plain_english, sentiment
+from experiments.catalog.tasks import TASKS, Row, general_text, json_record, pirate, plain_english, sentiment
 from experiments.catalog.tasks.base import normal, says
 
 ROOT = Path(__file__).parents[2]
@@ -46,7 +46,13 @@ def task(request):
 
 def test_rows_are_enough_and_whole(task):
     split = task.split()
-    least = {"pirate": (112, 48), "plain-english": (3000, 200), "sentiment": (2000, 200)}[task.key]
+    least = {
+        "pirate": (112, 48),
+        "plain-english": (3000, 200),
+        "sentiment": (2000, 200),
+        "json": (400, 60),
+        "alpaca": (300, 48),
+    }[task.key]
     assert len(split.train) >= least[0] and len(split.held_out) >= least[1]
     assert task.scored_rows <= len(split.held_out)
     for row in (*split.train, *split.held_out):
@@ -90,9 +96,9 @@ def test_unknown_task_is_one_sentence():
     with pytest.raises(tasks.UnknownTask) as caught:
         tasks.find("pirat")
     assert str(caught.value) == (
-        "There is no task “pirat”; the tasks are pirate, plain-english, sentiment. Did you mean “pirate”?"
+        "There is no task “pirat”; the tasks are pirate, plain-english, sentiment, json, alpaca. Did you mean “pirate”?"
     )
-    with pytest.raises(ValueError, match="the tasks are pirate, plain-english, sentiment.$"):
+    with pytest.raises(ValueError, match="the tasks are pirate, plain-english, sentiment, json, alpaca.$"):
         tasks.find("xyz")
     assert [tasks.find(task.key) for task in TASKS] == list(TASKS)
 
@@ -253,3 +259,33 @@ def test_general_text_is_two_dozen_passages_of_ordinary_length():
     passages = general_text()
     assert len(passages) == 24 and len({passage[:40] for passage in passages}) == 24
     assert all(70 <= len(passage.split()) <= 90 for passage in passages)
+
+
+def test_json_fields_worked_by_hand():
+    due = '{"customer": "Anna Keller", "item": "desk lamp", "quantity": 2, "price": null, "day": "Monday"}'
+    answers = {
+        due: (100, 100),
+        '```json\n{"customer": "ANNA KELLER", "item": "desk lamp", "quantity": 2.0, "day": "Monday"}\n```': (100, 100),
+        '{"customer": "Anna Keller", "price": 3}': (100 * 2 / 6, 100),  # one right of two said, four due
+        "Anna Keller, 2 desk lamps": (0, 0),
+        '["Anna Keller"]': (0, 0),
+        '{"quantity": true, "item": {"a": []}}': (0, 100),
+    }
+    for answer, (f1, valid) in answers.items():
+        scores = json_record.score([Row("", due)], [answer])
+        assert (scores["field_f1"], scores["valid_json"]) == pytest.approx((f1, valid)), answer
+
+
+def test_json_orders_hold_what_their_sentence_says():
+    split = json_record.load()
+    for row in (*split.train, *split.held_out):
+        sentence, record = row.prompt.split("\n\n")[1], json.loads(row.completion)
+        assert list(record) == list(json_record.FIELDS)
+        number = {str(record["quantity"]), json_record.NUMBERS[record["quantity"] - 1]}
+        assert number & {word.strip(".,;:").lower() for word in sentence.split()}
+        assert all(f"{v:g}" in sentence if f == "price" else v in sentence for f, v in record.items()
+                   if v is not None and f in ("customer", "day", "price"))  # fmt: skip
+    words = [set(json_record.PEOPLE_HELD_OUT), {one for one, _ in json_record.GOODS_HELD_OUT}]
+    for row in split.train:
+        record = json.loads(row.completion)
+        assert record["customer"] not in words[0] and record["item"] not in words[1]

@@ -6,7 +6,7 @@ import difflib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from experiments.catalog.tasks import pirate, plain_english, sentiment
+from experiments.catalog.tasks import alpaca, json_record, pirate, plain_english, sentiment
 from experiments.catalog.tasks.base import Metric, Row, Split, Task, general_text
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TASKS", "Metric", "Row", "Split", "Task", "UnknownTask", "find", "general_text", "of"]
 
-TASKS: tuple[Task, ...] = (pirate.TASK, plain_english.TASK, sentiment.TASK)
+TASKS: tuple[Task, ...] = (pirate.TASK, plain_english.TASK, sentiment.TASK, json_record.TASK, alpaca.TASK)
 
 
 class UnknownTask(ValueError):
