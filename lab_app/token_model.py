@@ -35,7 +35,7 @@ def _owner(request: Request) -> str:
 
 def runs(lab: Lab, request: Request) -> Answer:
     """The bases, and the visitor's tuned runs, newest first."""
-    shown = visitor.known(lab.store, visitor.last_runs({"runs": request.get("runs")}))
+    shown = visitor.known(lab.store, visitor.last_runs({"runs": request.get("runs")}), _owner(request))
     found = generate.choices(lab, _owner(request), shown)
     return {"models": [[e.key, e.title] for e in models.available()], "runs": [[key, label] for label, key in found]}
 
