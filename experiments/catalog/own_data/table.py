@@ -32,6 +32,11 @@ SURROGATES = re.compile("[\ud800-\udfff]")
 class Unreadable(ValueError):
     """These rows cannot be used; the message is one sentence for the person who brought them."""
 
+    def __init__(self, sentence: str):
+        super().__init__(
+            "".join(c if c.isprintable() else "\ufffd" for c in sentence)
+        )  # a column's name may hold anything
+
 
 @dataclass(frozen=True)
 class Table:
