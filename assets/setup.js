@@ -73,11 +73,17 @@ function draw() {
   parts.methods.set(value.methods);
   for (const f of form.train) parts['train.' + f.name].set(value.train[f.name]);
   parts.seed.set(value.seed);
+  announce();
   for (const method of form.folds) {
     folds[method.key].node.hidden = !value.methods.includes(method.key);
     for (const f of method.fields) parts[method.key + '.' + f.name].set((value.settings[method.key] || {})[f.name] ?? f.value);
   }
 }
+// Rows of one's own are brought beside this form (own.js): which are meant comes from there, what is chosen goes there.
+const announce = () => window.dispatchEvent(new CustomEvent('lab-task', {
+  detail: { task: value.task, own: value.own, model: value.model === form.another ? value.hub_id : value.model } }));
+window.addEventListener('lab-own-ready', announce);
+window.addEventListener('lab-own', (event) => change((own) => (value.own = own))(event.detail));
 // Ask the server what follows; one question at a time, the last one counts. No answer: the network is away, ask again.
 async function follow() {
   draw();

@@ -14,6 +14,7 @@ from typing import Any
 import gradio as gr
 from starlette.middleware import Middleware
 
+from experiments.catalog.own_data import reading
 from experiments.methods import METHODS
 from lab_app import theme, visitor
 from lab_app.drawn import ASSETS, drawn
@@ -81,6 +82,7 @@ def serve(blocks: gr.Blocks, **options: object) -> None:
         theme=theme.theme(),
         css=theme.stylesheet([m.key for m in METHODS]),
         css_paths=ASSETS / "style.css",
+        max_file_size=reading.MAX_FILE_BYTES,  # refused while it arrives
         max_threads=200,  # a live view holds a thread; 60 of them froze the default 40
         run_history=False,  # kept in the browser by default: bad on a shared one
         enable_monitoring=False,

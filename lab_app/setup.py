@@ -22,6 +22,7 @@ from lab_app.drawn import drawn
 from lab_app.lab import Lab
 
 OTHER = "another"
+OWN = "own"
 LENGTH = ("steps", "batch_size")
 PRESET = ("lora", "prompt", "prefix")
 PRESET_TITLE = "LoRA against prompt against prefix on pirate"
@@ -42,6 +43,14 @@ class Draft(BaseModel):
     train: dict[str, Any] = Field(default_factory=dict)
     seed: Any = None
     settings: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    own: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """Task, columns and template, as a spec names them."""
+        if self.task != OWN:
+            return {"task": self.task}
+        return {"task": self.own.get("key"), "data": self.own.get("columns"), "template": self.own.get("template")}
 
     @property
     def model_key(self) -> str:
@@ -69,7 +78,7 @@ class Problems(dict[str, str]):
             head, _, name = problem.field.partition(".")
             if head in ("model", "weights"):
                 self["model"] = problem.sentence
-            elif head in ("task", "method"):
+            elif head in ("task", "method", "data", "template"):
                 self["task"] = problem.sentence
             elif head == "settings" or problem.field == f"train.{RATE}":
                 self[f"{method}.{name}"] = problem.sentence
@@ -87,7 +96,7 @@ def wanted(form: Draft, problems: Problems) -> Iterator[RunSpec]:
         settings = dict(form.settings.get(key, {}))
         rate = settings.pop(RATE, None)
         train = {**form.train, RATE: None if rate is None or not str(rate).strip() else rate}
-        data = {"model": form.model_key, "task": form.task, "method": key, "seed": form.seed}
+        data = {"model": form.model_key, "method": key, "seed": form.seed, **form.about}
         try:
             yield specs.build(RunSpec, {**data, "settings": settings, "train": train})
         except SpecError as error:
@@ -99,6 +108,9 @@ def order(form: Draft, with_weights: bool = False) -> tuple[list[RunSpec], Probl
     problems = Problems()
     if not form.chosen:
         problems["methods"] = "Choose at least one method."
+    if form.task == OWN and not form.own.get("key"):
+        problems["task"] = "Bring your rows first: a file, pasted text or a data set of the model hub."
+        return [], problems
     found = list(wanted(form, problems))
     try:
         entry = models.find(form.model_key)
@@ -137,7 +149,9 @@ def consequences(lab: Lab, form: Draft) -> dict[str, Any]:
         "problems": problems,
         "titles": titles,
         "model_facts": sentences.about_model(entry, speed),
-        "task_facts": sentences.about_task(form.task),
+        "task_facts": "Rows that you bring; nobody else sees them."
+        if form.task == OWN
+        else sentences.about_task(form.task),
         "costs": {"lines": lines, "time": time},
     }
 
@@ -158,6 +172,8 @@ def _title(method: methods.Method, form: Draft, problems: Problems) -> str:
 
 def rows(key: Any) -> dict[str, Any]:
     """Three rows of a task, as a table; a sentence where they cannot be had."""
+    if key == OWN:
+        return {"caption": "Rows of your own are shown below the form.", "columns": [], "rows": []}
     try:
         return tables.example_rows(tasks.find(str(key)).split().train[:3])
     except ValueError as error:
@@ -183,7 +199,8 @@ def filled(found: Sequence[RunSpec]) -> dict[str, Any]:
         **empty,
         "model": first.model if known else OTHER,
         "hub_id": "" if known else first.model,
-        "task": first.task,
+        "task": OWN if first.data else first.task,
+        "own": {"key": first.task, "columns": first.data.chosen, "template": first.template} if first.data else {},
         "methods": [spec.method for spec in found],
         "train": {name: controls.raw(getattr(first.train, name)) for name in LENGTH},
         "seed": controls.raw(first.seed),
@@ -218,7 +235,7 @@ def describe() -> dict[str, Any]:
             "id": "hub-id", "name": "hub_id", "label": "Hub id", "kind": "text", "placeholder": "owner/name",
             "help": "Any causal language model of the hub, as owner/name.",
         },
-        "task": {"id": "task", "legend": "Task", "choices": [[t.title, t.key] for t in tasks.TASKS]},
+        "task": {"id": "task", "legend": "Task", "choices": [*([t.title, t.key] for t in tasks.TASKS), ["Your own", OWN]]},
         "methods": {
             "id": "methods", "legend": "Methods", "choices": [[m.title, m.key] for m in methods.METHODS],
             "help": "One to six; they train side by side on the same batches.",

@@ -11,8 +11,8 @@ import gradio as gr
 from gradio.components import Component
 
 from experiments.jobs import QueueFull
-from experiments.specs import RunSpec
-from lab_app import charts, drawn, live, sentences, setup, tables, visitor
+from experiments.specs import RunSpec, SpecError
+from lab_app import charts, drawn, live, own, sentences, setup, tables, visitor
 from lab_app.lab import Lab
 from lab_app.loss_chart import loss_chart
 
@@ -57,6 +57,7 @@ def build(lab: Lab, page: Page, room: Room) -> None:
         with gr.Column(scale=2, min_width=320, elem_id="setup"):
             preset = gr.Button(setup.PRESET_TITLE, elem_id="preset", size="sm")
             form = page.form = setup.build(lab)
+            own.build(page.saved)
             with gr.Row(elem_id="actions"):
                 start = gr.Button("Start", variant="primary", elem_id="start", min_width=90)
                 stop = gr.Button("Stop", elem_id="stop", interactive=False, min_width=90)
@@ -152,7 +153,7 @@ def submit(
     kept = visitor.welcome(kept)
     try:
         tickets = lab.jobs.submit(wanted, kept["owner"], again)
-    except QueueFull as error:
+    except (QueueFull, SpecError) as error:
         return {results.view: refused(shown, [str(error)])}
     notes = {}
     for ticket in tickets:

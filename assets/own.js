@@ -1,0 +1,97 @@
+// Rows of one's own: bring them, say which column is what, see every token that would be trained on. What the form needs of it
+// (key, columns, template) is told to setup.js by the event `lab-own`; which task and model are chosen comes back by `lab-task`.
+const form = props.form, root = element.querySelector('.lab-own'), wrongs = {};
+let value = {}, model = '';
+const wrong = (place) => (wrongs[place] = make('p', { class: 'lab-help', role: 'status' }));
+const say = (text) => (wrongs.data.textContent = text);
+const labelled = (id, text, input, place) => make('div', { class: 'lab-field' }, make('label', { for: id }, text), input, wrong(place));
+
+const file = make('input', { type: 'file', id: 'own-file', accept: '.csv,.tsv,.json,.jsonl,.ndjson,.parquet,.txt,.md' });
+const pasted = make('textarea', { id: 'own-paste', rows: 3, spellcheck: 'false', placeholder: 'question,answer' });
+const hub = make('input', { type: 'text', id: 'own-hub', autocomplete: 'off', spellcheck: 'false', placeholder: 'owner/name' });
+const use = make('button', { type: 'button', class: 'lab-button', id: 'own-use' }, 'Use the pasted rows');
+const fetchHub = make('button', { type: 'button', class: 'lab-button', id: 'own-fetch' }, 'Bring the data set');
+const picks = {}, chosen = make('div', { id: 'own-choice', hidden: true }), tokens = make('div', { id: 'own-tokens' });
+const facts = make('p', { class: 'facts', id: 'own-facts', role: 'status' }), warnings = make('ul', { class: 'facts', id: 'own-warnings' });
+const template = make('select', { id: 'own-template' }, ...form.templates.map(([key, title]) => make('option', { value: key }, title)),
+  make('option', { value: '' }, 'My own'));
+const own = make('textarea', { id: 'own-text', rows: 3, spellcheck: 'false', placeholder: 'Q: {prompt}\nA: {completion}{end}' });
+
+for (const [part, title] of form.parts) picks[part] = make('select', { id: 'own-' + part, onchange: look });
+template.onchange = () => { own.parentNode.hidden = !!template.value; if (template.value || own.value) look(); };
+own.onchange = look;
+file.onchange = async () => {
+  const picked = file.files[0];
+  if (!picked) return;
+  if (picked.size > form.limit) return say(`The file has ${(picked.size / 1e6).toFixed(1)} MB; at most ${form.limit / 1e6} MB can be read.`);
+  say('Uploading…');
+  try {
+    const { path } = await upload(picked);
+    trigger('upload', { kind: 'file', path, name: picked.name, model });
+  } catch {
+    say('The upload was refused or broke off; nothing was kept.');
+  }
+  file.value = '';
+};
+use.onclick = () => { say('Reading…'); trigger('upload', { kind: 'text', text: pasted.value, model }); };
+fetchHub.onclick = () => { say('Asking the model hub…'); trigger('upload', { kind: 'hub', hub: hub.value, model }); };
+
+chosen.append(make('div', { class: 'lab-row' }, ...form.parts.map(([part, title]) => labelled('own-' + part, title, picks[part], part))),
+  labelled('own-template', 'Template', template, 'template'), labelled('own-text', 'My template: {prompt}, {completion}, {end} or a column', own, 'text'),
+  facts, make('p', { class: 'facts' }, make('span', { class: 'own-learnt' }, 'Marked'), ' tokens count in the loss; the others are only read.'), warnings, tokens);
+own.parentNode.hidden = true;
+root.append(make('h3', {}, 'Your own rows'), labelled('own-file', 'A file: CSV, TSV, JSON, JSON lines, Parquet or text', file, 'file'),
+  make('details', { class: 'quiet' }, make('summary', {}, 'Paste rows'), labelled('own-paste', 'Rows, the first one naming the columns', pasted, 'pasted'), use),
+  make('details', { class: 'quiet' }, make('summary', {}, 'A data set of the model hub'), labelled('own-hub', 'Hub id', hub, 'hub'), fetchHub),
+  wrong('data'), chosen);
+
+function look() {
+  const columns = {};
+  for (const part in picks) if (picks[part].value) columns[part] = picks[part].value;
+  if (value.key) trigger('apply', { key: value.key, columns, template: template.value || own.value, model });
+}
+function draw() {
+  for (const place in wrongs) {
+    const text = (value.wrong || {})[place] || '';
+    wrongs[place].textContent = text;
+    wrongs[place].parentNode.classList.toggle('problem', !!text && wrongs[place].parentNode !== root);
+  }
+  wrongs.data.className = 'lab-help' + (wrongs.data.textContent ? ' own-wrong' : '');
+  if ((value.wrong || {}).text) { wrongs.data.textContent = value.wrong.text; wrongs.data.className = 'lab-help own-wrong'; }
+  if (!value.key) return;
+  chosen.hidden = false;
+  for (const part in picks) {
+    picks[part].replaceChildren(make('option', { value: '' }, 'none'), ...value.names.map((name) => make('option', { value: name }, name)));
+    picks[part].value = (value.columns || {})[part] || '';
+  }
+  const known = form.templates.some(([key]) => key === value.template);
+  template.value = known ? value.template : '';
+  if (!known) own.value = value.template;
+  own.parentNode.hidden = known;
+  facts.textContent = value.train ? `${value.rows.toLocaleString()} rows: ${value.train.toLocaleString()} to train on, ${value.held_out.toLocaleString()} held out.` : '';
+  warnings.replaceChildren(...(value.warnings || []).map((text) => make('li', {}, text)));
+  tokens.replaceChildren(...(value.examples || []).map((row, i) => make('figure', { class: 'own-row' },
+    make('figcaption', {}, `Row ${i + 1}: ${row.learnt} of ${row.count} tokens are learnt. ${row.cut}`),
+    make('p', {}, ...row.tokens.map(([text, learnt]) => make('span', { class: learnt ? 'own-learnt' : 'own-read' }, text.replaceAll('\n', '⏎\n')))))));
+}
+function tell() {
+  window.dispatchEvent(new CustomEvent('lab-own', { detail: { key: value.key || '', columns: value.columns || {}, template: value.template || '' } }));
+}
+watch('value', () => {
+  const said = props.value || {};
+  value = said.key ? said : { ...value, wrong: said.wrong };
+  draw();
+  tell();
+});
+window.addEventListener('lab-task', (event) => {
+  const opened = root.hidden && event.detail.task === 'own', moved = model !== event.detail.model, known = event.detail.own || {};
+  root.hidden = event.detail.task !== 'own';
+  const place = document.querySelector('#rows'); // the second question of the form
+  if (place && place.nextSibling !== root) place.after(root);
+  model = event.detail.model;
+  if (root.hidden) return;
+  if (value.key && moved) look();
+  else if (value.key && opened) tell();
+  else if (opened && known.key) trigger('apply', { ...known, model }); // after a reload
+});
+window.dispatchEvent(new CustomEvent('lab-own-ready'));

@@ -1,0 +1,145 @@
+"""Rows of a visitor's own on the Train tab: bring them, say which column is what, see what would be learnt.
+
+One drawn component. A file travels by Gradio's own upload, which is cut off at the limit while it arrives; what a visitor
+sends afterwards is a key, columns and a template, and the key is only taken from who brought those rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from experiments import specs, templates
+from experiments.catalog import codec, models
+from experiments.catalog.own_data import child, keep, preview, reading
+from experiments.catalog.own_data import columns as choice
+from experiments.catalog.own_data.columns import Columns
+from experiments.catalog.own_data.table import Table, Unreadable
+from experiments.specs import SpecError
+from lab_app import visitor
+from lab_app.drawn import drawn
+
+MARKUP = '<section class="lab-setup lab-own" hidden aria-label="Your own rows"></section>'
+MOST_TOKENS = 400
+"""Of a row on the screen; the rest is counted, not drawn."""
+EVENT: dict[str, Any] = {"concurrency_limit": 2, "show_progress": "hidden", "api_visibility": "private"}
+
+
+def build(saved: gr.BrowserState) -> gr.HTML:
+    """Draw it where this is called; it stays folded until “Your own” is chosen."""
+    part = drawn({}, "own.js", MARKUP, "own-rows", form=describe())
+
+    def bring(kept: Any, event: gr.EventData) -> tuple[Any, Any]:
+        kept = visitor.welcome(kept)
+        return bring_rows(_said(event), kept["owner"]), kept
+
+    def look(kept: Any, event: gr.EventData) -> Any:
+        said = _said(event)
+        key = str(said.get("key", ""))
+        if not keep.owns(key, visitor.owner(kept)):
+            return {"wrong": {"data": "These rows are not yours, or are not here any more: bring them again."}}
+        try:
+            return seen(keep.load(key), key, said)
+        except Unreadable as error:
+            return {"wrong": {"data": str(error)}}
+
+    part.upload(bring, saved, [part, saved], **EVENT)
+    part.apply(look, saved, part, **EVENT)
+    return part
+
+
+def _said(event: gr.EventData) -> Mapping[str, Any]:
+    return event._data if isinstance(event._data, Mapping) else {}
+
+
+def describe() -> dict[str, Any]:
+    """What there is to choose; drawn by assets/own.js."""
+    return {
+        "parts": [[part, Columns.model_fields[part].title] for part in choice.PARTS],
+        "templates": [[key, title] for key, title in templates.KINDS.items()],
+        "limit": reading.MAX_FILE_BYTES,
+    }
+
+
+def bring_rows(said: Mapping[str, Any], owner: str) -> dict[str, Any]:
+    """Read and keep what was brought ({"path", "name"}, {"text"} or {"hub"}), and show it; one sentence where that fails."""
+    try:
+        table = _read(said)
+        key = keep.save(table, owner)
+        guessed = choice.guess(table)
+        talks = any(isinstance(cell, tuple) for cell in table.column(guessed["completion"])[:50])
+        template = templates.CHAT if guessed.get("prompt") or talks else templates.PLAIN
+        return seen(table, key, {"columns": guessed, "template": template, "model": said.get("model")})
+    except Unreadable as error:
+        return {"wrong": {str(said.get("kind", "data")): str(error)}}
+
+
+def _read(said: Mapping[str, Any]) -> Table:
+    match said.get("kind"):
+        case "file":
+            path = Path(str(said.get("path", ""))).resolve()
+            if not path.is_relative_to(Path(gr.utils.get_upload_folder()).resolve()):
+                raise Unreadable("This is no file that you uploaded.")
+            try:
+                return reading.read_file(path, str(said.get("name", ""))[:200])
+            finally:
+                path.unlink(missing_ok=True)
+        case "hub":
+            return child.hub(str(said.get("hub", "")).strip())
+    return reading.read_pasted(str(said.get("text", "")))
+
+
+def seen(table: Table, key: str, said: Mapping[str, Any]) -> dict[str, Any]:
+    """What the component shows of kept rows under a choice of columns and template; sentences at the fields that are wrong."""
+    value: dict[str, Any] = {"key": key, "names": list(table.columns), "columns": said.get("columns") or {}}
+    value |= {"template": str(said.get("template", "")), "wrong": {}}
+    try:
+        columns = specs.build(Columns, value["columns"])
+        value["wrong"] = dict(choice.problems(table, columns))
+    except SpecError as error:
+        value["wrong"] = {problem.field: problem.sentence for problem in error.problems}
+    try:
+        templates.check(value["template"])
+    except ValueError as error:
+        value["wrong"]["template"] = str(error)
+    if value["wrong"]:
+        return value
+    text, note = _codec(str(said.get("model") or ""))
+    try:
+        shown = preview.preview(table, columns, value["template"], text)
+    except Unreadable as error:
+        return {**value, "wrong": {"data": str(error)}}
+    return {**value, **_shown(shown), "warnings": [*([note] if note else []), *shown.warnings]}
+
+
+def _codec(model: str) -> tuple[tuple[templates.Codec, Any] | None, str]:
+    """The model's tokenizer where it is on this machine, else why there is none."""
+    try:
+        entry = models.find(model)
+        weights = models.weights_of(entry) if models.is_ready(entry) else ""
+        folder = models.folder(entry, weights) if weights else None
+        if folder is None:
+            return (
+                None,
+                f"{entry.title} is not on this machine yet: its tokens are shown once a first run has fetched it.",
+            )
+        return codec.load(folder), ""
+    except ValueError as error:
+        return None, str(error)
+
+
+def _shown(found: preview.Preview) -> dict[str, Any]:
+    examples = []
+    for example in found.examples:
+        row = example.as_json()
+        tokens = [[t, int(learnt)] for t, learnt in zip(row["tokens"], row["in_loss"], strict=True)][:MOST_TOKENS]
+        cut = (
+            f"Cut after {row['cut_at']:,} tokens; {len(example.ids) - row['cut_at']:,} are lost."
+            if row["cut_at"]
+            else ""
+        )
+        examples.append({"tokens": tokens, "learnt": sum(row["in_loss"]), "count": len(row["ids"]), "cut": cut})
+    return {"rows": found.rows, "train": found.train, "held_out": found.held_out, "examples": examples}

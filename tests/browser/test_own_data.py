@@ -1,0 +1,52 @@
+"""Rows of one's own on the page: brought, shown token by token, trained on; text stays text; nobody else's."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.sync_api import expect
+
+PAYLOADS = [
+    "<img src=x onerror=window.hit=1>",
+    "<script>window.hit=1</script>",
+    "${window.hit=1}",
+    "{{7*7}}",
+    "=cmd|' /C calc'!A0",
+]
+ROWS = "question,answer\n" + "".join(f'"{PAYLOADS[i % 5]} {i}","It is {PAYLOADS[i % 5]}"\n' for i in range(30))
+
+
+def bring(room, text: str = ROWS) -> None:
+    page = room.page
+    page.locator("#task").get_by_label("Your own").check()
+    page.set_input_files("#own-file", {"name": "rows.csv", "mimeType": "text/csv", "buffer": text.encode()})
+
+
+def test_rows_are_shown_as_they_are_trained_on_and_trained(room):
+    room.open()
+    room.choose("LoRA", steps=2)
+    bring(room)
+    row = room.page.locator(".own-row").first
+    expect(row).to_contain_text("tokens are learnt", timeout=30_000)
+    expect(room.page.locator("#own-facts")).to_contain_text("26 to train on, 4 held out")
+    learnt = "".join(row.locator(".own-learnt").all_text_contents())
+    assert learnt.startswith("It is ") and row.locator(".own-read").count() > 3
+    assert any(payload in row.locator("p").inner_text() for payload in PAYLOADS)
+    room.page.locator("#own-template").select_option("alpaca")
+    expect(row.locator("p")).to_contain_text("### Response:")
+    room.page.locator("#own-prompt").select_option("answer")
+    expect(room.page.locator(".lab-own")).to_contain_text("both the column “answer”")
+    room.page.locator("#own-prompt").select_option("question")
+    expect(row).to_contain_text("tokens are learnt")
+    room.start()
+    room.wait_for_end("lora")
+    expect(room.page.locator("#table")).to_contain_text("rouge-l")
+    assert room.page.evaluate("window.hit") is None
+
+
+def test_a_bad_file_is_one_sentence_and_the_next_one_works(room):
+    room.open()
+    bring(room, "a,b\n1,2,3\n")
+    expect(room.page.locator(".own-wrong")).to_have_text(re.compile("Line 2 has 3 cells"))
+    bring(room)
+    expect(room.page.locator(".own-row").first).to_be_visible(timeout=30_000)
