@@ -14,3 +14,11 @@ element.querySelector('#theme').addEventListener('click', () => {
   history.replaceState(history.state, '', url.href.replaceAll('%2C', ','));
 });
 setTimeout(look, 3000);
+
+// A link to a calculation opens its tab, as soon as the tabs are there.
+const openCalculator = (tries) => {
+  const tab = [...document.querySelectorAll('[role=tab]')].find((t) => t.textContent.trim() === 'Calculate');
+  if (tab) tab.click();
+  else if (tries) setTimeout(() => openCalculator(tries - 1), 50);
+};
+if (new URLSearchParams(window.location.search).has('calc')) openCalculator(200);

@@ -1,4 +1,4 @@
-"""`python -m benchmarks [step|page|runs] [--quick]`: measure, print, and write what was measured to `benchmarks/RESULTS.md`."""
+"""`python -m benchmarks [step|page|runs|memory] [--quick]`: measure, print, and write what was measured to `benchmarks/RESULTS.md`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks import page, shelf, step
+from benchmarks import memory, page, shelf, step
 
-PARTS = {"step": step.measure, "page": page.measure, "runs": shelf.measure}
+PARTS = {"step": step.measure, "page": page.measure, "runs": shelf.measure, "memory": memory.measure}
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
 

@@ -1,7 +1,7 @@
 """Calculate: parameters, memory, time and cost of any method on any architecture, before anything is fetched.
 
 One drawn component: its script asks `calculate` at every change, outside of the queue, so that it answers while a model
-trains. Nothing happens until the tab is opened; a link with `?calc=` opens it.
+trains. Nothing happens until the tab is opened; a link with `?calc=` opens it (assets/top.js).
 """
 
 from __future__ import annotations
@@ -9,15 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import gradio as gr
-
 from experiments.accounting import hub
 from lab_app import calculator, measured
 from lab_app.drawn import drawn
 from lab_app.lab import Lab
 
 if TYPE_CHECKING:
-    from lab_app.layout import Page
+    from lab_app.layout import Page, Room
 
 TITLE = "Calculate"
 MARKUP = """<div class="calc"><div class="calc-form"></div>
@@ -25,14 +23,9 @@ MARKUP = """<div class="calc"><div class="calc-form"></div>
 <div class="calc-link lab-link"><label>Link to this calculation <input type="text" readonly></label>
 <button type="button">Copy</button></div>
 <div class="calc-out"></div></div></div>"""
-OPEN = """() => {
-  if (!new URLSearchParams(window.location.search).has('calc')) return;
-  const tab = [...document.querySelectorAll('[role=tab]')].find((t) => t.textContent.trim() === 'Calculate');
-  if (tab) tab.click();
-}"""
 
 
-def build(lab: Lab, page: Page, room: gr.Tab) -> None:
+def build(lab: Lab, page: Page, room: Room) -> None:
     """Draw the tab and wire it."""
 
     def calculate(state: Any) -> dict[str, Any]:
@@ -46,7 +39,6 @@ def build(lab: Lab, page: Page, room: gr.Tab) -> None:
             return {"problem": str(error)}
 
     drawn(None, "calc_form.js calc_pictures.js calc.js", MARKUP, "calculator", server_functions=[calculate, hub_config])
-    page.blocks.load(None, None, None, js=OPEN)
 
 
 def reply(lab: Lab, state: Any) -> dict[str, Any]:
