@@ -21,10 +21,12 @@ function settingField(field, changed) {
   return {
     node,
     set: (raw) => (field.kind === 'bool' ? (input.checked = !!raw) : input.value === String(raw ?? '') || (input.value = raw ?? '')),
-    tell: (sentence) => {
+    tell: (sentence, advice) => { // advice takes the place of the help and stands in nobody's way
+      const text = sentence || advice || field.help || '';
       node.classList.toggle('problem', !!sentence);
+      node.classList.toggle('advice', !sentence && !!advice);
       input.setAttribute('aria-invalid', !!sentence);
-      if (help.textContent !== (sentence || field.help || '')) help.textContent = sentence || field.help || '';
+      if (help.textContent !== text) help.textContent = text;
     },
   };
 }

@@ -44,9 +44,14 @@ function build() {
   const rows = make('table', { class: 'lab-table' });
   const examples = make('details', { id: 'rows', class: 'quiet', ontoggle: () => examples.open && show(rows) }, make('summary', {}, 'Three rows of it'),
     make('div', { class: 'lab-scroll', tabindex: 0, role: 'region', 'aria-label': 'rows of the task' }, rows));
+  const preset = make('select', { id: 'presets', 'aria-label': 'Start from a comparison', onchange: () => {
+    const chosen = form.presets[preset.value];
+    if (chosen) change(() => (value = { ...structuredClone(chosen[1]), version: value.version, edit: value.edit }))();
+    preset.value = '';
+  } }, make('option', { value: '' }, 'Start from a comparison …'), ...form.presets.map(([name], i) => make('option', { value: i }, name)));
   parts.rows = { refresh: () => examples.open && show(rows) };
   element.querySelector('.lab-setup').replaceChildren(
-    title('1 What model?'), choice('model', form.model, 'radio', (raw) => (value.model = raw)),
+    make('div', { class: 'lab-field' }, preset), title('1 What model?'), choice('model', form.model, 'radio', (raw) => (value.model = raw)),
     setting('hub_id', form.hub_id, (raw) => (value.hub_id = raw)), facts('model-facts'),
     title('2 What should it learn?'), choice('task', form.task, 'radio', (raw) => {
       value.task = raw;
@@ -56,6 +61,8 @@ function build() {
     title('4 How long?'), make('div', { class: 'lab-row' },
       ...form.train.map((f) => setting('train.' + f.name, f, (raw) => (value.train[f.name] = raw))),
       setting('seed', form.seed, (raw) => (value.seed = raw))),
+    make('details', { class: 'quiet', id: 'recipe' }, make('summary', {}, 'How it trains'),
+      ...form.recipe.map((f) => setting('train.' + f.name, f, (raw) => (value.train[f.name] = raw)))),
     make('details', { class: 'quiet' }, make('summary', {}, 'What these do'),
       make('ul', { class: 'facts' }, ...form.about.map(([name, text]) => make('li', {}, make('b', {}, name + ' '), text)))),
     make('div', { id: 'cost', 'aria-live': 'polite' }));
@@ -71,7 +78,7 @@ function draw() {
   parts.hub_id.node.hidden = value.model !== form.another;
   parts.task.set(value.task);
   parts.methods.set(value.methods);
-  for (const f of form.train) parts['train.' + f.name].set(value.train[f.name]);
+  for (const f of [...form.train, ...form.recipe]) parts['train.' + f.name].set(value.train[f.name]);
   parts.seed.set(value.seed);
   announce();
   for (const method of form.folds) {
@@ -99,7 +106,7 @@ async function follow() {
 }
 function tell(reply) {
   const problems = { ...reply.problems, ...(value.wrong || {}) };
-  for (const place in parts) if (parts[place].tell) parts[place].tell(problems[place]);
+  for (const place in parts) if (parts[place].tell) parts[place].tell(problems[place], (reply.advice || {})[place]);
   for (const method in folds) {
     const { node, summary } = folds[method], wrong = Object.keys(problems).some((place) => place.startsWith(method + '.'));
     if (summary.textContent !== reply.titles[method]) summary.textContent = reply.titles[method];

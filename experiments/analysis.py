@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from experiments import events, methods
+from experiments import advice, events, methods
 from experiments.catalog import tasks
 from experiments.specs import RunSpec
 
@@ -129,6 +129,8 @@ def summary(record: Record, home: Path) -> dict[str, Any]:
         "spec": record.spec.model_dump(mode="json"),
         "trainable": started.trainable if started else None,
         "total": started.total if started else None,
+        "resumed_at": started.resumed_at if started else None,
+        "stopped_at": finished.stopped_at if finished else None,
         "context_tokens": started.context_tokens if started else None,
         "curve": [{"step": s.step, "loss": s.loss} for s in record.steps],
         "held_out": [{"step": e.step, "loss": e.held_out_loss} for e in record.held_out],
@@ -139,6 +141,11 @@ def summary(record: Record, home: Path) -> dict[str, Any]:
         },
         "general_loss": {"base": base.general_loss if base else None, "tuned": tuned.general_loss if tuned else None},
         "forgetting": record.forgetting,
+        "advice": [
+            {"when": when, "field": a.field, "sentence": a.sentence}
+            for when, found in (("before", advice.before(record.spec)), ("after", advice.after(record)))
+            for a in found
+        ],
         "samples": [s.model_dump(mode="json", exclude={"kind"}) for s in record.samples],
         "seconds_per_step": record.seconds_per_step,
         "train_s": record.steps[-1].train_s if record.steps else 0.0,

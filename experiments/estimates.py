@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from experiments import analysis, methods
+from experiments import analysis, calibrated, methods
 from experiments.catalog import models
 from experiments.specs import RunSpec
 from experiments.store import Key, Store
@@ -29,6 +29,7 @@ class Estimate:
     seconds: float | None
     basis: str
     formula: str = ""
+    peak_mb: float | None = None
 
 
 def speed_key(weights: str, method: str) -> str:
@@ -44,7 +45,10 @@ def before(spec: RunSpec, store: Store) -> Estimate:
     formula = method.formula(arch, spec.settings) if arch else ""
     weights = spec.weights or ready_weights(entry)
     seconds, basis = _seconds(spec, weights, store) if weights else (None, "Nothing was measured with this model yet.")
-    return Estimate(trainable, arch.total if arch else None, seconds, basis, formula)
+    peak_mb = None
+    if weights and (found := calibrated.known(store, spec.model_copy(update={"weights": weights}))):
+        seconds, basis, peak_mb = found.seconds(spec.train.steps), "from two steps of it here", found.peak_mb
+    return Estimate(trainable, arch.total if arch else None, seconds, basis, formula, peak_mb)
 
 
 def speed(model: str, store: Store) -> str | None:

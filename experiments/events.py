@@ -34,13 +34,17 @@ class Progress(Base):
 class Started(Base):
     """The method is attached. `resting_mb` is the process with the base model loaded and nothing else.
 
-    `context_tokens`: how many tokens, soft ones or examples, the method puts before every prompt.
+    `context_tokens`: how many tokens, soft ones or examples, the method puts before every prompt. `resumed_at`: the step
+    that the run goes on from, 0 for one that starts fresh; the steps before it are told again. `without_end`: share of the
+    first rows that are learnt without an end token, None where nothing is trained.
     """
 
     kind: Literal["started"] = "started"
     trainable: int
     total: int
     context_tokens: int = 0
+    resumed_at: int = 0
+    without_end: float | None = None
     rows: int
     device: str
     threads: int
@@ -65,7 +69,8 @@ class Stepped(Base):
 class Evaluated(Base):
     """A look at the model: `step` 0 is the untrained method; `subject` "base" is the model without it.
 
-    Losses are in nats a token. `general_loss` is on text that has nothing to do with the task.
+    Losses are in nats a token. `general_loss` is on text that has nothing to do with the task. `largest_logit_change` is
+    against the base, over the answer of one held-out row: 0 says that nothing changed at all.
     """
 
     kind: Literal["evaluated"] = "evaluated"
@@ -75,6 +80,7 @@ class Evaluated(Base):
     general_loss: float | None = None
     metrics: dict[str, float] | None = None
     baselines: dict[str, dict[str, float]] | None = None
+    largest_logit_change: float | None = None
     elapsed_s: float = 0.0
 
 
@@ -121,7 +127,10 @@ class Read(Base):
 
 
 class Finished(Base):
-    """All done. `peak_mb` is what the run needed at its highest: resting process, own tensors, one step on top."""
+    """All done. `peak_mb` is what the run needed at its highest: resting process, own tensors, one step on top.
+
+    `stopped_at`: the step at which patience ended, before the last; the run then went back to its best look.
+    """
 
     kind: Literal["finished"] = "finished"
     elapsed_s: float
@@ -129,6 +138,7 @@ class Finished(Base):
     peak_mb: float | None = None
     adapter_path: str | None = None
     adapter_bytes: int = 0
+    stopped_at: int | None = None
 
 
 class Failed(Base):

@@ -28,29 +28,9 @@ from experiments.accounting import Arch
 from experiments.catalog import tasks
 from experiments.catalog.own_data.columns import Columns
 from experiments.methods.base import Settings, knob
+from experiments.recipe import TrainSettings
 
 Frozen = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class TrainSettings(BaseModel):
-    """How long and how fast to train; the same for every method but for the learning rate."""
-
-    model_config = Frozen
-    steps: int = knob(
-        40, "Steps", ge=0, le=5000, unit="steps",
-        low="0 measures the untrained method; soft prompts need the most steps.",
-        high="Past the point where held-out loss turns up the run only learns its rows by heart.",
-    )  # fmt: skip
-    batch_size: int = knob(
-        4, "Batch", ge=1, le=128, unit="rows",
-        low="One row a step is noisy.",
-        high="Time and memory grow with it.",
-    )  # fmt: skip
-    learning_rate: float = knob(
-        1e-3, "Learning rate", ge=0, le=10,
-        low="Too low: the loss hardly moves.",
-        high="Too high: the loss jumps, then stops being a number.",
-    )  # fmt: skip
 
 
 class RunSpec(BaseModel):
@@ -71,6 +51,8 @@ class RunSpec(BaseModel):
     seed: int = knob(0, "Seed", ge=0, le=2**31 - 1)
     template: str = knob(templates.CHAT, "Template", later=True)
     data: Columns | None = knob(None, "Columns", later=True, validate_default=True)
+    start: str = knob("", "Goes on from", pattern="^([0-9a-f]{12})?$", later=True)
+    """The finished run that this one trains longer; its steps count towards `train.steps`."""
 
     @field_validator("task")
     @classmethod
@@ -119,7 +101,7 @@ class RunSpec(BaseModel):
             return value  # their own errors are the ones to show
         method = methods.find(info.data["method"])
         if not method.trains:
-            return {"steps": 0, "batch_size": 1, "learning_rate": 0.0}
+            return TrainSettings(steps=0, batch_size=1, learning_rate=0.0).model_dump()
         if value.get("learning_rate") is None:
             return {**value, "learning_rate": method.learning_rate(info.data["settings"])}
         return value
@@ -132,7 +114,9 @@ class RunSpec(BaseModel):
     @property
     def comparable(self) -> dict[str, Any]:
         """All but the method, its settings and its learning rate: equal for the runs of one comparison."""
-        return self.model_dump(mode="json", exclude={"method": True, "settings": True, "train": {"learning_rate"}})
+        return self.model_dump(
+            mode="json", exclude={"method": True, "settings": True, "start": True, "train": {"learning_rate"}}
+        )
 
 
 class SampleSpec(BaseModel):
@@ -306,6 +290,8 @@ def _sentence(kind: type[BaseModel], data: Mapping[str, Any], error: Mapping[str
             return f"{name} is longer than {limits['max_length']:,} characters."
         case "too_long":
             return f"{name}: at most {limits['max_length']}."
+        case "string_pattern_mismatch":
+            return f"{name} is a run's id: twelve of the digits 0 to 9 and a to f."
         case "missing":
             return f"{name} is missing."
         case "extra_forbidden":

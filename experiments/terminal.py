@@ -126,6 +126,9 @@ def finish(records: Sequence[analysis.Record], as_json: bool, one: bool = False)
     else:
         for record, row in zip(records, found, strict=True):
             print(f"{row['run_id']}  {record.method.title}: {row['status']}. {row['cause'] or ''}".rstrip())
+            for item in row["advice"]:
+                if item["when"] == "after":
+                    print(f"  {item['sentence']}")
             if row["context_tokens"]:
                 print(f"  {row['context_tokens']:,} tokens stand before every prompt")
             for metric in tasks.find(record.spec.task).metrics:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from experiments import events, methods
+from experiments import advice, events, methods
 from experiments.analysis import Record, verdict
 from experiments.catalog import models, tasks
 from experiments.estimates import Estimate
@@ -103,8 +103,8 @@ def _end(record: Record, mine: bool) -> str:
         case "failed":
             return f"Failed at step {step}: {record.cause} {record.advice}".strip()
         case "interrupted":
-            return f"Interrupted at step {step}: {record.cause} Press Run again to start it anew."
-    return ""
+            return f"Interrupted at step {step}: {record.cause} Press Start again: it goes on from its last checkpoint."
+    return " ".join(found.sentence for found in advice.after(record))
 
 
 def shared(created_s: float, state: str) -> str:

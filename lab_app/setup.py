@@ -14,7 +14,7 @@ from typing import Any
 import gradio as gr
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from experiments import estimates, methods, specs
+from experiments import advice, estimates, methods, presets, specs
 from experiments.catalog import models, tasks
 from experiments.specs import RunSpec, SpecError, TrainSettings
 from lab_app import controls, sentences, tables
@@ -24,6 +24,7 @@ from lab_app.lab import Lab
 OTHER = "another"
 OWN = "own"
 LENGTH = ("steps", "batch_size")
+RECIPE = ("schedule", "warmup", "accumulate", "clip", "weight_decay", "looks", "patience")
 PRESET = ("lora", "prompt", "prefix")
 PRESET_TITLE = "LoRA against prompt against prefix on pirate"
 MARKUP = '<div class="lab-setup"></div>'
@@ -147,6 +148,7 @@ def consequences(lab: Lab, form: Draft) -> dict[str, Any]:
         problems.pop("hub_id", None)  # not typed yet is not wrong yet
     return {
         "problems": problems,
+        "advice": advised(found),
         "titles": titles,
         "model_facts": sentences.about_model(entry, speed),
         "task_facts": "Rows that you bring; nobody else sees them."
@@ -154,6 +156,19 @@ def consequences(lab: Lab, form: Draft) -> dict[str, Any]:
         else sentences.about_task(form.task),
         "costs": {"lines": lines, "time": time},
     }
+
+
+def advised(found: Sequence[RunSpec]) -> dict[str, str]:
+    """Sentences that stand in nobody's way, at the same places as problems."""
+    places: dict[str, str] = {}
+    for spec in found:
+        for said in advice.before(spec):
+            head, _, name = said.field.partition(".")
+            own = head == "settings" or name == RATE
+            place = f"{spec.method}.{name}" if own else said.field
+            before = places.get(place)
+            places[place] = f"{before} {said.sentence}" if before and said.sentence not in before else said.sentence
+    return places
 
 
 def _entry(key: str) -> models.ModelEntry | None:
@@ -202,7 +217,7 @@ def filled(found: Sequence[RunSpec]) -> dict[str, Any]:
         "task": OWN if first.data else first.task,
         "own": {"key": first.task, "columns": first.data.chosen, "template": first.template} if first.data else {},
         "methods": [spec.method for spec in found],
-        "train": {name: controls.raw(getattr(first.train, name)) for name in LENGTH},
+        "train": {name: controls.raw(getattr(first.train, name)) for name in LENGTH + RECIPE},
         "seed": controls.raw(first.seed),
         "settings": settings,
     }
@@ -217,7 +232,7 @@ def start() -> dict[str, Any]:
         "hub_id": "",
         "task": tasks.TASKS[0].key,
         "methods": list(PRESET),
-        "train": {f["name"]: f["value"] for f in form["train"]},
+        "train": {f["name"]: f["value"] for f in (*form["train"], *form["recipe"])},
         "seed": form["seed"]["value"],
         "settings": {fold["key"]: {f["name"]: f["value"] for f in fold["fields"]} for fold in form["folds"]},
     }
@@ -248,9 +263,16 @@ def describe() -> dict[str, Any]:
             for m in methods.METHODS
         ],
         "train": controls.describe(TrainSettings, "train", LENGTH, hints=False),
+        "recipe": controls.describe(TrainSettings, "train", RECIPE),
         "seed": controls.described("seed", RunSpec.model_fields["seed"], "train"),
         "about": [*about, ("Seed", "The same seed gives the same batches and the same losses.")],
     }  # fmt: skip
+
+
+def comparisons() -> list[list[Any]]:
+    """The presets: the title of each, and the form's value that asks for it."""
+    model = models.available()[0].key
+    return [[preset.title, filled(preset.specs(model))] for preset in presets.PRESETS]
 
 
 def _fields(method: methods.Method) -> list[dict[str, Any]]:
@@ -270,4 +292,5 @@ def build(lab: Lab) -> gr.HTML:
     def follow(value: Any) -> dict[str, Any]:
         return consequences(lab, draft(value))
 
-    return drawn(start(), "fields.js setup.js", MARKUP, "questions", form=describe(), server_functions=[follow, rows])
+    form = {**describe(), "presets": comparisons()}
+    return drawn(start(), "fields.js setup.js", MARKUP, "questions", form=form, server_functions=[follow, rows])

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from experiments import analysis, export, mirrors, recorded, specs, templates
+from experiments import advice, analysis, export, mirrors, recorded, specs, templates
 from experiments.catalog import models
 from experiments.catalog.cache import ResourceError, lab_home
 from experiments.commands import own
@@ -40,6 +40,10 @@ def run(
     settings: Annotated[list[str] | None, typer.Option("--set", help="A setting of the method: rank=8.")] = None,
     steps: Annotated[str, typer.Option(help="Training steps.")] = "40",
     batch_size: Annotated[str, typer.Option(help="Rows a step.")] = "4",
+    recipe: Annotated[
+        list[str] | None,
+        typer.Option("--train", help="A setting of the training: schedule=cosine, warmup=5, patience=2."),
+    ] = None,
     lr: Annotated[str | None, typer.Option(help="Learning rate; the method's own where it is left out.")] = None,
     seed: Annotated[str, typer.Option(help="Seed of order, start values and dropout.")] = "0",
     again: Annotated[bool, typer.Option("--again", help="Train even where the same run is stored.")] = False,
@@ -51,6 +55,7 @@ def run(
         rows = own.bring(data, mapping or [], template) if data else None
         chosen = pairs(settings)
         train = {"steps": steps, "batch_size": batch_size, **({"learning_rate": lr} if lr is not None else {})}
+        train |= pairs(recipe)
         about = own.kept(rows) if rows else {"task": task, "template": template or templates.CHAT}
         spec = complete({"model": model, "method": method, "settings": chosen, "train": train, "seed": seed, **about})
         mirror_to(mirror)
@@ -59,7 +64,7 @@ def run(
 
 
 def pairs(texts: Sequence[str] | None) -> dict[str, str]:
-    """What stands after each `--set`: name=value. Raises `SpecError`."""
+    """What stands after each `--set` or `--train`: name=value. Raises `SpecError`."""
     found = {}
     for text in texts or ():
         key, equals, value = text.partition("=")
@@ -122,6 +127,9 @@ def train_all(wanted: Sequence[RunSpec], again: bool) -> list[analysis.Record]:
     """Submit, draw the progress, and return the records; Ctrl-C stops after the step under way."""
     store = open_store()
     jobs = Jobs(store, Inline(store, lab_home()))
+    for spec in wanted:
+        for found in advice.before(spec):
+            people.print(f"{spec.method}: {found.sentence}", markup=False, highlight=False, soft_wrap=True)
     tickets = jobs.submit(wanted, owner(), again)
     try:
         watch(store, tickets)

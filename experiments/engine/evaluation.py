@@ -19,7 +19,7 @@ from experiments import events
 from experiments.catalog import tasks
 from experiments.catalog.cache import lab_home, write_text
 from experiments.engine import data, generation
-from experiments.engine.loss import token_losses
+from experiments.engine.loss import answer_logits, token_losses
 from experiments.engine.models import Base
 
 HELD_OUT_ROWS = 24  # along the way: enough to see the curve turn, a second or two on two cores
@@ -54,6 +54,16 @@ def general_loss(model: Any, base: Base, between: Callable[[], None]) -> float |
     return mean_loss(model, examples, base.tokenizer.pad_token_id, between)
 
 
+@torch.no_grad()
+def largest_logit_change(model: Any, base: Base, task: tasks.Task) -> float | None:
+    """The largest change of any logit against the base, over the answer of one held-out row."""
+    example = data.encode(base.tokenizer, task.split(None).held_out[0], task.max_length, task.template)
+    batch = data.collate([example], base.tokenizer.pad_token_id, base.device)
+    tuned_NV, base_NV = (answer_logits(m, batch) for m in (model, base.model))
+    change = float((tuned_NV - base_NV).abs().max()) if len(base_NV) else math.nan
+    return change if math.isfinite(change) else None
+
+
 def look(model: Any, base: Base, task: tasks.Task, step: int, between: Callable[[], None]) -> events.Evaluated:
     """A short look along the way."""
     began = time.perf_counter()
@@ -73,6 +83,7 @@ def full_look(model: Any, base: Base, task: tasks.Task, step: int, between: Call
         held_out_loss=held_out_loss(model, base, task, between),
         general_loss=general_loss(model, base, between),
         metrics=task.score(rows, said, base_answers(base, task, between)),
+        largest_logit_change=largest_logit_change(model, base, task),
         elapsed_s=round(time.perf_counter() - began, 3),
     )
 

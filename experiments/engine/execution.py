@@ -11,10 +11,11 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
-from experiments import estimates, events, methods, mirrors
+from experiments import estimates, events, methods, mirrors, states
 from experiments.catalog import models, tasks
 from experiments.catalog.cache import ResourceError
 from experiments.engine import adapters, generation, surprise, training
+from experiments.engine.checkpoints import Checkpoints
 from experiments.engine.models import Base, Bases
 from experiments.jobs import Job
 from experiments.specs import RunSpec, SampleSpec, SurpriseSpec, question
@@ -34,6 +35,7 @@ class Engine:
     def __init__(self, store: Store, home: Path, serve: Callable[[], None] = lambda: None):
         self.store, self.home, self.serve = store, home, serve
         self.bases = Bases()
+        self.checkpoints = Checkpoints(home / states.FOLDER)
         self._tuned: OrderedDict[Path, Any] = OrderedDict()
         self._mirrors = mirrors.asked()
 
@@ -89,7 +91,7 @@ class Engine:
         between()
         base = self._base(spec.model, spec.weights, key)
         tasks.of(spec).split(self._report(key))
-        yield from training.run(spec, base, self._folder(key), between)
+        yield from training.run(spec, base, self._folder(key), between, self.checkpoints)
 
     def _folder(self, key: Key) -> Path:
         return self.home / "adapters" / f"{key.run_id}-{key.attempt}"

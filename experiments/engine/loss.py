@@ -34,13 +34,20 @@ def head_only_at(model: Any, where_BT: Tensor) -> Iterator[None]:
         hook.remove()
 
 
-def token_losses(model: Any, batch: Batch) -> Tensor:
-    """Negative log-likelihood in nats of each learnt token of the batch, shape (N,)."""
+def answer_logits(model: Any, batch: Batch) -> Tensor:
+    """The logits from which each learnt token of the batch is predicted, shape (N, V)."""
     before_BT = torch.zeros_like(batch.learn_BT)
     before_BT[:, :-1] = batch.learn_BT[:, 1:]  # token t is predicted from position t - 1
     with head_only_at(model, before_BT):
-        logits_NV = model(input_ids=batch.ids_BT, attention_mask=batch.mask_BT, use_cache=False).logits
-    return torch.nn.functional.cross_entropy(logits_NV.float(), batch.ids_BT[batch.learn_BT], reduction="none")
+        logits_NV: Tensor = model(input_ids=batch.ids_BT, attention_mask=batch.mask_BT, use_cache=False).logits
+    return logits_NV.float()
+
+
+def token_losses(model: Any, batch: Batch) -> Tensor:
+    """Negative log-likelihood in nats of each learnt token of the batch, shape (N,)."""
+    return torch.nn.functional.cross_entropy(
+        answer_logits(model, batch), batch.ids_BT[batch.learn_BT], reduction="none"
+    )
 
 
 def completion_loss(model: Any, batch: Batch) -> Tensor:

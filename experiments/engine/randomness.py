@@ -15,6 +15,15 @@ class RandomState:
         if torch.cuda.is_available():
             self._states = (self._states[0], torch.Generator("cuda").manual_seed(seed).get_state())
 
+    @property
+    def states(self) -> tuple[Any, Any]:
+        """Where the stream is, on the CPU and on the GPU (None without one)."""
+        return self._states
+
+    def put(self, cpu: Any, gpu: Any = None) -> None:
+        """Go to where a stream was."""
+        self._states = (cpu, gpu)
+
     def __enter__(self) -> None:
         self._outside = _get_states()
         _set_states(self._states)

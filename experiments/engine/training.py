@@ -1,36 +1,34 @@
 """The one loop for supervised methods: `run(spec, …)` yields what happens, and a run is a pure function of its spec.
 
 It promises: same spec, same losses, bit for bit on one machine and number of threads, alone or raced; only what the method
-names is trained; the base is never changed. A method plugs in through `attach`, never through a flag here. The loop knows
-of no queue and no page: between two pieces of work it calls `between`, which may raise `Unwanted`.
+names is trained; the base is never changed; gone on from a checkpoint it has the losses it would have had. A method plugs in
+through `attach`, never through a flag here. The loop knows of no queue and no page: between two pieces of work it calls
+`between`, which may raise `Unwanted`.
 """
 
 from __future__ import annotations
 
-import contextlib
-import math
-import random
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
-from experiments import events, methods
+from experiments import advice, events, methods, recipe
 from experiments.catalog import tasks
-from experiments.engine import adapters, data, evaluation, generation, memory
-from experiments.engine.context import with_examples
-from experiments.engine.loss import completion_loss
-from experiments.engine.models import Base, fresh, own
+from experiments.engine import adapters, checkpoints, data, evaluation, generation
+from experiments.engine.checkpoints import Checkpoints, Progress
+from experiments.engine.models import Base
 from experiments.engine.provenance import commit, versions
 from experiments.engine.randomness import RandomState
+from experiments.engine.trial import Trial, begin, times_at
 from experiments.specs import RunSpec
 
-GRADIENT_CLIP = 1.0  # the largest gradient norm that is let through, as in TRL
-LOOKS = 4  # looks at the held-out rows after the one at step 0
+ENDS_LOOKED_AT = 64  # rows of which it is told whether their end is learnt
 
 
 class Unwanted(BaseException):
@@ -38,192 +36,190 @@ class Unwanted(BaseException):
 
 
 @dataclass
-class Trial:
-    """A model in training: what is trained, by what, and what that has taken so far."""
+class Run:
+    """What the loop holds while it runs: the spec, the base, the task, the trial, and how far it is."""
 
-    model: Any
-    parameters: list[torch.nn.Parameter]
-    optimizer: torch.optim.Optimizer | None
-    pad_id: int
-    train_s: float = 0.0
-    tokens: int = 0
-    meter: memory.Meter = field(default_factory=memory.Meter)
+    spec: RunSpec
+    base: Base
+    task: tasks.Task
+    trial: Trial
+    random_state: RandomState
+    between: Callable[[], None]
+    progress: Progress
 
-    def backward(self, examples: list[data.Example]) -> tuple[float | None, float | None]:
-        """Loss and gradient norm on these rows; the gradients wait for `update`. None for what is not finite."""
-        batch = data.collate(examples, self.pad_id, self.model.device)
-        if not batch.learn_BT.any():
-            raise ValueError("The prompts of a whole batch fill the context: no token of an answer is left to learn.")
-        self.tokens += batch.tokens
-        with self._timed(), self.meter.over("backward", batch.ids_BT.numel()):
-            loss = completion_loss(self.model, batch)
-            loss.backward()
-            norm = torch.nn.utils.clip_grad_norm_(self.parameters, GRADIENT_CLIP)
-            return _finite(loss), _finite(norm)
-
-    def update(self) -> None:
-        """One step of the optimizer, then clean gradients."""
-        assert self.optimizer is not None
-        with self._timed(), self.meter.over("update", 1):
-            self.optimizer.step()
-        if not self.meter.parameters_mb:  # the same after every update
-            self.meter.parameters_mb = sum(map(memory.tensor_mb, self.parameters))
-            self.meter.gradients_mb = sum(memory.tensor_mb(p.grad) for p in self.parameters)
-            states = (v for p in self.parameters for v in self.optimizer.state[p].values())
-            self.meter.state_mb = sum(map(memory.tensor_mb, states))
-        self.optimizer.zero_grad(set_to_none=True)
-
-    @contextlib.contextmanager
-    def at_rest(self) -> Iterator[Any]:
-        """The model in evaluation mode, for a look at it."""
-        self.model.eval()
-        yield self.model
-        self.model.train()
-
-    @contextlib.contextmanager
-    def _timed(self) -> Iterator[None]:
-        began = time.perf_counter()
-        yield
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        self.train_s += time.perf_counter() - began
+    def seen(self, event: events.Event) -> events.Event:
+        """The event, kept for a run that goes on from here."""
+        self.progress.history.append(event)
+        return event
 
 
-def _finite(value: torch.Tensor) -> float | None:
-    number = float(value.detach())
-    return number if math.isfinite(number) else None
+def run(
+    spec: RunSpec, base: Base, folder: Path, between: Callable[[], None] = lambda: None, keep: Checkpoints | None = None
+) -> Iterator[events.Event]:
+    """Train as the spec says on a loaded base; save the adapter into `folder`. Ends with Finished, Failed or Cancelled.
 
-
-def begin(spec: RunSpec, base: Base) -> Trial:
-    """A fresh model with the method attached and an optimizer over exactly what it trains.
-
-    Raises `ValueError` where the examples of few-shot do not fit the context.
+    With `keep` the state is kept on the way, and a run that was interrupted, or that trains another one longer, goes on
+    from there. Raises `ValueError` where the one to go on from is not there.
     """
-    method = methods.find(spec.method)
-    model = method.attach(fresh(base), spec.settings, base.tokenizer)
-    if shown := method.examples(spec.settings):
-        task = tasks.of(spec)
-        rows = task.split(None).train
-        chosen = random.Random(spec.seed).sample(rows, min(shown, len(rows)))
-        model = with_examples(model, base.tokenizer, chosen, task.max_length, task.template)
-    parameters = own(model, base)
-    optimizer = (
-        torch.optim.AdamW(groups(model, spec), lr=spec.train.learning_rate, weight_decay=0.0, fused=True)
-        if parameters
-        else None
-    )
-    return Trial(model.train(), parameters, optimizer, base.tokenizer.pad_token_id)
-
-
-def groups(model: Any, spec: RunSpec) -> list[dict[str, Any]]:
-    """The trainable parameters by how fast they learn; all in one group but for methods that say otherwise."""
-    factor, found = methods.find(spec.method).rate_factor, dict[float, list[torch.nn.Parameter]]()
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            found.setdefault(factor(spec.settings, name, parameter.dim()), []).append(parameter)
-    return [{"params": found[times], "lr": spec.train.learning_rate * times} for times in sorted(found)]
-
-
-def look_steps(steps: int) -> set[int]:
-    """After which steps the held-out rows are looked at: evenly, and never at the last, which gets the full look."""
-    return {round(steps * i / LOOKS) for i in range(1, LOOKS)} - {0, steps}
-
-
-def run(spec: RunSpec, base: Base, folder: Path, between: Callable[[], None] = lambda: None) -> Iterator[events.Event]:
-    """Train as the spec says on a loaded base; save the adapter into `folder`. Ends with Finished, Failed or Cancelled."""
     began = time.perf_counter()
-    step = done = 0
+    random_state = RandomState(spec.seed)
+    with random_state:
+        trial = begin(spec, base)
+    progress = keep.resume(spec, trial, random_state) if keep else Progress()
+    now = Run(spec, base, tasks.of(spec), trial, random_state, between, progress)
+    earlier_s = progress.elapsed_s
     try:
-        random_state = RandomState(spec.seed)
-        with random_state:
-            trial = begin(spec, base)
-        task = tasks.of(spec)
-        rows = task.split(None).train
-
-        @cache
-        def example(i: int) -> data.Example:  # on first use: encoding thousands of rows would hold up the first step
-            return data.encode(base.tokenizer, rows[i], task.max_length, task.template)
-
-        yield _started(base, trial, len(rows))
-        if base_is_known := evaluation.base_is_known(base, task):
-            yield evaluation.base_look(base, task, between)
-        for step, batch in enumerate(data.order(len(rows), spec.train.batch_size, spec.train.steps, spec.seed), 1):
-            between()
-            examples = [example(i) for i in batch]
-            with random_state:
-                loss, norm = trial.backward(examples)
-            done = step
-            yield events.Stepped(
-                step=step, loss=loss, gradient_norm=norm, learning_rate=spec.train.learning_rate,
-                tokens=trial.tokens, train_s=round(trial.train_s, 4),
-            )  # fmt: skip
-            if loss is None or norm is None:
-                yield diverged(spec, step)
+        yield _started(now)
+        yield from list(progress.history)
+        if base_is_known := evaluation.base_is_known(base, now.task):
+            yield evaluation.base_look(base, now.task, between)
+        for event in _steps(now, keep, earlier_s - began):
+            yield event
+            if isinstance(event, events.Failed):
                 return
-            if step == 1:  # nothing is updated yet
-                yield from _untrained(spec, trial, base, task, between)
-            with random_state:
-                trial.update()
-            if step in look_steps(spec.train.steps):
-                yield from _look(trial, base, task, step, between, samples=step == round(spec.train.steps / 2))
-        if step == 0:  # none was asked for
-            yield from _untrained(spec, trial, base, task, between)
-        with trial.at_rest() as model:
-            if step:
-                yield _sampled(model, base, task, step, between)
-            yield evaluation.full_look(model, base, task, step, between)
+        yield from _measured(now)
         if not base_is_known:
-            yield evaluation.base_look(base, task, between)
-        leaves = bool(trial.parameters or generation.virtual_tokens(trial.model))
-        size = adapters.save(trial.model, folder) if leaves else 0
-        yield events.Finished(
-            elapsed_s=round(time.perf_counter() - began, 3), train_s=round(trial.train_s, 3),
-            peak_mb=round(trial.meter.peak_mb(base.resting_mb), 1),
-            adapter_path=f"{folder.parent.name}/{folder.name}" if leaves else None, adapter_bytes=size,
-        )  # fmt: skip
+            yield evaluation.base_look(base, now.task, between)
+        progress.elapsed_s = earlier_s + time.perf_counter() - began
+        yield _finished(now, folder, keep)
     except Unwanted:
-        yield events.Cancelled(step=done)
+        yield events.Cancelled(step=progress.step)
 
 
-def _started(base: Base, trial: Trial, rows: int) -> events.Started:
+def _steps(now: Run, keep: Checkpoints | None, clock_s: float) -> Iterator[events.Event]:
+    """The training itself, to the last step, to the look after which patience ends, or to a loss that is no number."""
+    spec, trial, progress, train = now.spec, now.trial, now.progress, now.spec.train
+    rows = now.task.split(None).train
+
+    @cache
+    def example(i: int) -> data.Example:  # on first use: encoding thousands of rows would hold up the first step
+        return data.encode(now.base.tokenizer, rows[i], now.task.max_length, now.task.template)
+
+    if keep:
+        keep.begun()
+    order = data.order(len(rows), train.batch_size, train.steps * train.accumulate, spec.seed)
+    order = islice(order, progress.step * train.accumulate, None)
+    for step in range(progress.step + 1, train.steps + 1):
+        now.between()
+        batches = [[example(i) for i in batch] for batch in islice(order, train.accumulate)]
+        with now.random_state:
+            loss, norm = trial.backward(*batches)
+        progress.step = step
+        yield now.seen(events.Stepped(
+            step=step, loss=loss, gradient_norm=norm, learning_rate=recipe.rate_at(train, step),
+            tokens=trial.tokens, train_s=round(trial.train_s, 4),
+        ))  # fmt: skip
+        if loss is None or norm is None:
+            yield diverged(spec, step)
+            return
+        if step == 1:  # nothing is updated yet
+            yield from _untrained(now)
+        with now.random_state:
+            trial.update(times_at(spec, step))
+        if step in recipe.look_steps(train):
+            yield from _look(now, step, samples=step == round(train.steps / 2))
+            if train.patience and _patience_is_over(now):
+                return
+        if keep and keep.due() and step < train.steps:
+            progress.elapsed_s = clock_s + time.perf_counter()
+            keep.write(spec, trial, now.random_state, progress)
+
+
+def _patience_is_over(now: Run) -> bool:
+    """Weigh the look that was just taken; where too many have passed without a better one, go back to the best."""
+    look, best = now.progress.history[-1], now.progress.best
+    assert isinstance(look, events.Evaluated)
+    if look.held_out_loss is not None and (best.loss is None or look.held_out_loss < best.loss):
+        best.step, best.loss, best.since = look.step, look.held_out_loss, 0
+        best.parameters = checkpoints.kept(now.trial.parameters)
+        return False
+    best.since += 1
+    if best.since < now.spec.train.patience:
+        return False
+    for parameter, kept in zip(now.trial.parameters, best.parameters, strict=False):  # none where no look was a number
+        parameter.data.copy_(kept)
+    return True
+
+
+def _measured(now: Run) -> Iterator[events.Event]:
+    """The full look at what was trained, or at the untrained method where nothing was."""
+    progress = now.progress
+    if progress.step == 0:
+        yield from _untrained(now)
+    step = progress.best.step if _stopped_early(now) and progress.best.step else progress.step
+    with now.trial.at_rest() as model:
+        if step:
+            yield now.seen(_sampled(now, model, step))
+        yield now.seen(evaluation.full_look(model, now.base, now.task, step, now.between))
+
+
+def _stopped_early(now: Run) -> bool:
+    return now.progress.step < now.spec.train.steps
+
+
+def _finished(now: Run, folder: Path, keep: Checkpoints | None) -> events.Finished:
+    """Save what is left, and the state that a longer run would go on from."""
+    trial, progress = now.trial, now.progress
+    leaves = bool(trial.parameters or generation.virtual_tokens(trial.model))
+    if keep and progress.step and not _stopped_early(now) and checkpoints.size_mb(trial) <= checkpoints.FINAL_MB:
+        keep.write(now.spec, trial, now.random_state, progress, final=True)
+    elif keep:
+        keep.drop(now.spec)
+    size = adapters.save(trial.model, folder) if leaves else 0
+    return events.Finished(
+        elapsed_s=round(progress.elapsed_s, 3), train_s=round(trial.train_s, 3),
+        peak_mb=round(trial.meter.peak_mb(now.base.resting_mb), 1),
+        adapter_path=f"{folder.parent.name}/{folder.name}" if leaves else None, adapter_bytes=size,
+        stopped_at=progress.step if _stopped_early(now) else None,
+    )  # fmt: skip
+
+
+def _started(now: Run) -> events.Started:
     return events.Started(
-        trainable=sum(p.numel() for p in trial.parameters),
-        total=base.total,
-        context_tokens=generation.virtual_tokens(trial.model),
-        rows=rows,
+        trainable=sum(p.numel() for p in now.trial.parameters),
+        total=now.base.total,
+        context_tokens=generation.virtual_tokens(now.trial.model),
+        resumed_at=now.progress.step,
+        without_end=_without_end(now) if now.trial.parameters else None,
+        rows=len(now.task.split(None).train),
         device=torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         threads=torch.get_num_threads(),
-        resting_mb=round(base.resting_mb, 1),
+        resting_mb=round(now.base.resting_mb, 1),
         versions=versions(),
         commit=commit(),
     )
 
 
-def _look(
-    trial: Trial, base: Base, task: tasks.Task, step: int, between: Callable[[], None], samples: bool = True
-) -> Iterator[events.Event]:
-    with trial.at_rest() as model:
+def _without_end(now: Run) -> float:
+    """The share of the first rows whose learnt tokens hold no end token."""
+    rows = now.task.split(None).train[:ENDS_LOOKED_AT]
+    ends = generation.end_ids(now.base.model, now.base.tokenizer)
+    examples = [data.encode(now.base.tokenizer, row, now.task.max_length, now.task.template) for row in rows]
+    return round(sum(not ends & set(e.ids[e.start :]) for e in examples) / max(len(examples), 1), 3)
+
+
+def _look(now: Run, step: int, samples: bool = True) -> Iterator[events.Event]:
+    with now.trial.at_rest() as model:
         if samples:
-            yield _sampled(model, base, task, step, between)
-        yield evaluation.look(model, base, task, step, between)
+            yield now.seen(_sampled(now, model, step))
+        yield now.seen(evaluation.look(model, now.base, now.task, step, now.between))
 
 
-def _untrained(
-    spec: RunSpec, trial: Trial, base: Base, task: tasks.Task, between: Callable[[], None]
-) -> Iterator[events.Event]:
+def _untrained(now: Run) -> Iterator[events.Event]:
     """The base's answers, and the method before its first update; where that is the base, what is known of it is told."""
-    said = evaluation.base_probes(base, task, between)
-    yield _answers("base", 0, task, said)
-    if methods.find(spec.method).starts_at_base(spec.settings):
-        yield _answers("tuned", 0, task, said)
-        loss = evaluation.base_held_out_loss(base, task, between)
-        yield events.Evaluated(subject="tuned", step=0, held_out_loss=loss)
+    said = evaluation.base_probes(now.base, now.task, now.between)
+    yield now.seen(_answers("base", 0, now.task, said))
+    if methods.find(now.spec.method).starts_at_base(now.spec.settings):
+        yield now.seen(_answers("tuned", 0, now.task, said))
+        loss = evaluation.base_held_out_loss(now.base, now.task, now.between)
+        yield now.seen(events.Evaluated(subject="tuned", step=0, held_out_loss=loss))
     else:
-        yield from _look(trial, base, task, 0, between)
+        yield from _look(now, 0)
 
 
-def _sampled(model: Any, base: Base, task: tasks.Task, step: int, between: Callable[[], None]) -> events.Sampled:
-    said = generation.answers(model, base.tokenizer, task.asked, task.max_new_tokens, between, task.template)
+def _sampled(now: Run, model: Any, step: int) -> events.Sampled:
+    task = now.task
+    said = generation.answers(model, now.base.tokenizer, task.asked, task.max_new_tokens, now.between, task.template)
     return _answers("tuned", step, task, said)
 
 
@@ -234,10 +230,8 @@ def _answers(subject: Literal["base", "tuned"], step: int, task: tasks.Task, sai
 
 def diverged(spec: RunSpec, step: int) -> events.Failed:
     """What to say when the loss is no longer a number."""
-    low, high = methods.find(spec.method).usual_rates
-    rate = spec.train.learning_rate
-    advice = f"Usual rates for {methods.find(spec.method).title} are {low:g} to {high:g}; this run had {rate:g}."
-    return events.Failed(cause=f"Diverged at step {step}: the loss is no longer a number.", advice=advice)
+    cause = f"Diverged at step {step}: the loss is no longer a number."
+    return events.Failed(cause=cause, advice=advice.diverged(spec))
 
 
 def seconds_per_token(base: Base) -> float:

@@ -71,6 +71,8 @@ class Method:
     """How much faster than the learning rate this parameter learns, by its name and number of dimensions."""
     examples: Callable[[Any], int] = lambda settings: 0
     """How many rows of the task stand before every prompt."""
+    least_steps: int = 0
+    """Below so many steps it hardly learns anything."""
     trains: bool = True
     footprint: Callable[[Arch, Any], Footprint] = lambda arch, settings: Footprint()
     """What of the model a training step touches: the calculator's memory and time rest on it."""

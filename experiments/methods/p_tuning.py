@@ -90,4 +90,5 @@ METHOD = Method(
     learning_rate=lambda settings: 1e-3,
     usual_rates=(1e-4, 1e-2),
     starts_at_base=lambda settings: False,
+    least_steps=100,
 )

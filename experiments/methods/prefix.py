@@ -91,4 +91,5 @@ METHOD = Method(
     learning_rate=lambda settings: 1e-3 if settings.projection else 1e-2,
     usual_rates=(5e-4, 5e-2),
     starts_at_base=lambda settings: False,
+    least_steps=30,
 )

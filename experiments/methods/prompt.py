@@ -40,4 +40,5 @@ METHOD = Method(
     learning_rate=lambda settings: 3e-2,
     usual_rates=(3e-3, 0.3),
     starts_at_base=lambda settings: False,
+    least_steps=100,
 )

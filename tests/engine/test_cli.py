@@ -87,10 +87,22 @@ def test_run_prints_one_object_with_the_keys_that_scripts_use(first):
     spec = first["spec"]
     assert (spec["model"], spec["task"], spec["method"], spec["seed"]) == ("tiny", "pirate", "lora", 3)
     assert (spec["settings"]["rank"], spec["settings"]["alpha"]) == (4, 8.0)
-    assert spec["train"] == {"steps": 2, "batch_size": 2, "learning_rate": 0.01}
+    assert spec["train"].items() >= {"steps": 2, "batch_size": 2, "learning_rate": 0.01, "schedule": "constant"}.items()
+    assert first["advice"][0]["field"] == "train.learning_rate" and first["advice"][0]["when"] == "before"
     assert first["total"] == 3_219_776 and 0 < first["trainable"] < first["total"]
     assert first["elapsed_s"] > 0 and first["peak_mb"] > 50
     assert (Path(first["adapter_path"]) / "adapter_model.safetensors").is_file()
+
+
+def test_the_same_with_one_change_and_for_longer(lab, first):
+    other = answered(lab("clone", first["run_id"], "--change", "rank=2", "--change", "schedule=linear", "--json"))
+    assert other["spec"]["settings"]["rank"] == 2 and other["spec"]["train"]["schedule"] == "linear"
+    assert other["spec"]["train"]["steps"] == 2 and other["run_id"] != first["run_id"]
+    further = answered(lab("longer", first["run_id"], "--steps", "4", "--json"))
+    assert further["spec"]["start"] == first["run_id"] and further["resumed_at"] == 2
+    assert further["curve"][:2] == first["curve"] and [c["step"] for c in further["curve"]] == [1, 2, 3, 4]
+    afresh = answered(lab("clone", first["run_id"], "--change", "steps=4", "--json"))
+    assert afresh["curve"] == further["curve"] and afresh["resumed_at"] == 0
 
 
 def test_the_second_time_it_is_served_from_the_store(lab, first):
@@ -227,6 +239,15 @@ WRONG = {
     "not a pair": (changed(set="rank"), "settings: “rank” is not of the form name=value."),
     "targets": (changed(set="targets=c_attn"), "settings.targets: This model has no module “c_attn”; it has "),
     "layers": (changed(set="layers=last 3"), "settings.layers: This model has 2 layers; “last 3” asks for 3."),
+    "recipe": (
+        [*changed(), "--train", "schedule=sine"],
+        "train.schedule: Schedule must be one of constant, linear, cosine.",
+    ),
+    "longer": (["longer", "nope", "--steps", "9"], "run: There is no run “nope” in this store."),
+    "biases": (
+        ["run", "--model", "tiny", "--method", "bitfit"],
+        "method: This model has no biases, so BitFit has nothing",
+    ),
     "resource": (["fetch", "smollm2"], "There is no "),
     "spec file": (["race", "--spec", "no-such.json"], "no-such.json is not a readable file"),
     "prompt": (["generate", "--model", "tiny", "--prompt", " "], "prompt: Type a prompt first."),

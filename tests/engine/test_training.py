@@ -15,11 +15,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments import analysis, events, methods
+from experiments import advice, analysis, events, methods
 from experiments.catalog import tasks
 from experiments.engine import adapters, data, evaluation, generation, memory, models, training
 from experiments.engine.models import fresh
 from experiments.engine.randomness import RandomState
+from experiments.recipe import TrainSettings, look_steps
 from experiments.specs import RunSpec
 from experiments.store import Row
 from tests.engine.conftest import FEW, losses, run_spec
@@ -61,7 +62,9 @@ def trl_losses(model, base, spec: RunSpec, folder: Path) -> list[float]:
 
     train = FEW.split(None).train
     ordered = [
-        train[i] for step in data.order(len(train), spec.train.batch_size, spec.train.steps, spec.seed) for i in step
+        train[i]
+        for step in data.order(len(train), spec.train.batch_size, spec.train.steps * spec.train.accumulate, spec.seed)
+        for i in step
     ]
     dataset = Dataset.from_list([for_trl(row, base.tokenizer.chat_template is not None) for row in ordered])
     found: list[float] = []
@@ -74,7 +77,9 @@ def trl_losses(model, base, spec: RunSpec, folder: Path) -> list[float]:
 
     config = SFTConfig(
         output_dir=str(folder), max_steps=spec.train.steps, per_device_train_batch_size=spec.train.batch_size,
-        learning_rate=spec.train.learning_rate, lr_scheduler_type="constant", weight_decay=0.0, max_grad_norm=1.0,
+        learning_rate=spec.train.learning_rate, warmup_steps=spec.train.warmup, weight_decay=spec.train.weight_decay,
+        lr_scheduler_type={"constant": "constant_with_warmup"}.get(spec.train.schedule, spec.train.schedule),
+        max_grad_norm=spec.train.clip, gradient_accumulation_steps=spec.train.accumulate,
         optim="adamw_torch", completion_only_loss=True, max_length=None, train_sampling_strategy="sequential", bf16=False,
         gradient_checkpointing=False, use_cpu=True, report_to="none", save_strategy="no", disable_tqdm=True, seed=spec.seed,
     )  # fmt: skip
@@ -226,10 +231,27 @@ def test_what_is_measured(base, tmp_path):
     train_s, tokens = [s.train_s for s in whole.steps], [s.tokens for s in whole.steps]
     assert train_s == sorted(train_s) and tokens == sorted(set(tokens)) and 0 < tokens[0] < 2 * FEW.max_length
     assert all(s.gradient_norm > 0 and s.learning_rate == 1e-2 for s in whole.steps)
+    assert whole.tuned.largest_logit_change > 0.01 and whole.started.without_end == 0.0
     end = whole.finished
     assert 0 < end.train_s <= end.elapsed_s and end.adapter_path == "adapters/x-1"
     assert end.adapter_bytes == sum(f.stat().st_size for f in (tmp_path / "adapters" / "x-1").iterdir())
     assert [a.prompt for a in whole.samples[0].answers] == list(FEW.probes)
+
+
+def test_a_rate_of_zero_is_told_to_have_changed_nothing(base, tmp_path):
+    spec = run_spec("lora", steps=2, rate=0.0)
+    whole = record(spec, run(spec, base, tmp_path / "a"))
+    assert whole.tuned.largest_logit_change == 0.0
+    assert [a.sentence for a in advice.after(whole)][0].startswith("The adapter changed nothing")
+
+
+def test_rows_whose_end_does_not_fit_are_told(base, tmp_path, monkeypatch):
+    """Cut before the end token: nothing of it is learnt."""
+    monkeypatch.setattr(tasks, "TASKS", (*tasks.TASKS[:-1], replace(FEW, max_length=45)))
+    spec = run_spec("lora", steps=1)
+    whole = record(spec, run(spec, base, tmp_path / "a"))
+    assert whole.started.without_end > 0.3
+    assert any("learnt without the end token" in a.sentence for a in advice.after(whole))
 
 
 def _arch(base):
@@ -259,6 +281,7 @@ def test_nothing_trained_is_nothing_forgotten(method, settings, base, tmp_path):
     assert whole.forgetting == 0.0
     assert whole.tuned.held_out_loss == whole.base.held_out_loss
     assert whole.tuned.metrics == whole.base.metrics
+    assert whole.tuned.largest_logit_change == 0.0
     assert whole.samples[0].answers == whole.samples[1].answers
     assert (whole.finished.adapter_path is None) == (method == "zero-shot")
 
@@ -323,7 +346,9 @@ def test_a_run_that_diverges_fails_with_its_cause_and_advice(brittle, tmp_path):
     failed, last = happened[-1], [e for e in happened if e.kind == "stepped"][-1]
     assert failed.kind == "failed" and last.loss is None
     assert failed.cause == f"Diverged at step {last.step}: the loss is no longer a number."
-    assert failed.advice == "Usual rates for Full are 1e-06 to 0.0001; this run had 10."
+    assert failed.advice == (
+        "Usual rates for Full are 1e-06 to 0.0001; this run had 10. Try a learning rate of 0.0001 or a warm-up."
+    )
     assert losses(happened)[0] is not None and None not in losses(happened)[:-1]
     assert not (tmp_path / "adapter").exists()
     for event in happened:
@@ -395,5 +420,9 @@ def test_a_disk_that_is_full_leaves_no_half_adapter(base, tmp_path, monkeypatch)
 
 def test_looks_are_spread_evenly():
     """Never at the last step, which gets the full look, and never twice at one."""
-    assert training.look_steps(0) == set() and training.look_steps(1) == set()
-    assert training.look_steps(40) == {10, 20, 30} and training.look_steps(2) <= {1}
+
+    def looks(steps: int) -> set[int]:
+        return look_steps(TrainSettings(steps=steps))
+
+    assert looks(0) == set() and looks(1) == set() and looks(40) == {10, 20, 30} and looks(2) <= {1}
+    assert look_steps(TrainSettings(steps=40, looks=8)) == {5, 10, 15, 20, 25, 30, 35}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from experiments import presets
 from experiments.methods import METHODS
 from lab_app import setup
 
@@ -49,6 +50,32 @@ def test_an_empty_rate_is_the_methods_own(home):
 def test_a_problem_is_at_its_place(home, change, place, sentence):
     found, problems = order(methods=["lora"], **change)
     assert not found and sentence in problems[place]
+
+
+def test_advice_stands_at_its_field_and_not_in_the_way(home):
+    found, problems = order(
+        methods=["lora", "prompt"], settings={"lora": {"alpha": "100"}, "prompt": {"learning_rate": "1e-4"}}
+    )
+    assert not problems and len(found) == 2
+    said = setup.advised(found)
+    assert said["lora.alpha"].startswith("alpha / rank is 12.5") and said["train.steps"].startswith(
+        "40 steps are few for Prompt"
+    )
+    assert said["prompt.learning_rate"].startswith("0.0001 is below what is usual for Prompt")
+
+
+def test_how_it_trains_is_part_of_the_form(home):
+    recipe = {"steps": "8", "batch_size": "2", "schedule": "cosine", "warmup": "2", "patience": "x"}
+    found, problems = order(methods=["lora"], train=recipe)
+    assert not found and problems == {"train.patience": "Patience must be a whole number."}
+    (spec,), problems = order(methods=["lora"], train={**recipe, "patience": "1"})
+    assert (spec.train.schedule, spec.train.warmup, spec.train.patience) == ("cosine", 2, 1)
+
+
+def test_every_preset_fills_the_form_with_its_runs(home):
+    for (_, value), preset in zip(setup.comparisons(), presets.PRESETS, strict=True):
+        found = list(setup.wanted(setup.draft(value), setup.Problems()))
+        assert {s.run_id for s in found} == {s.run_id for s in preset.specs(value["model"])}
 
 
 def test_no_method_and_an_unknown_model(home):

@@ -82,7 +82,17 @@ def test_run_ids_are_the_same_in_every_process_and_version():
 
 def test_a_setting_that_came_later_leaves_ids_as_they_were_at_its_default():
     later = {"rslora": False, "dora": "false", "plus_ratio": 1, "bias": "none", "init": "default"}
-    spelt = build(RunSpec, {**WHOLE, "settings": {**WHOLE["settings"], **later}})
+    recipe = {
+        "schedule": "constant",
+        "warmup": "0",
+        "accumulate": 1,
+        "clip": 1,
+        "weight_decay": 0,
+        "looks": 4,
+        "patience": 0,
+    }
+    train = {**WHOLE["train"], **recipe}
+    spelt = build(RunSpec, {**WHOLE, "settings": {**WHOLE["settings"], **later}, "train": train, "start": ""})
     assert spelt.run_id == build(RunSpec, WHOLE).run_id
     for changed in ({"rslora": True}, {"dora": True}, {"plus_ratio": 2}, {"bias": "all"}, {"init": "pissa"}):
         other = build(RunSpec, {**WHOLE, "settings": {**WHOLE["settings"], **changed}})
@@ -155,7 +165,8 @@ WRONG = [
     ({"train": {"steps": 10**30}}, "train.steps", "Steps must be at most 5000."),
     ({"train": {"batch_size": 0}}, "train.batch_size", "Batch must be at least 1."),
     ({"train": {"epochs": 3}}, "train.epochs",
-     "There is no setting “epochs” here; there are steps, batch_size, learning_rate."),
+     "There is no setting “epochs” here; there are steps, batch_size, learning_rate, schedule, warmup, "
+     "accumulate, clip, weight_decay, looks, patience."),
     ({"seed": -1}, "seed", "Seed must be at least 0."),
     ({"model": ""}, "model", "Model must not be empty."),
     ({"task": "pirat"}, "task",
@@ -164,7 +175,7 @@ WRONG = [
      "There is no method “lorra”; there are lora, prompt, prefix, p-tuning, ia3, layernorm, bitfit, partial, full, "
      "few-shot, zero-shot. Did you mean “lora”?"),
     ({"colour": "red"}, "colour", "There is no setting “colour” here; there are schema_version, model, weights, task, "
-     "method, settings, train, seed, template, data."),
+     "method, settings, train, seed, template, data, start."),
     ({"schema_version": 2}, "schema_version", "schema_version must be one of 1."),
 ]  # fmt: skip
 

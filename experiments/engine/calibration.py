@@ -1,0 +1,102 @@
+"""Two steps of a run before it starts: how long a step takes here, what the looks around it take, and how high memory goes.
+
+The first step warms up, the second is timed. Looks and answers are timed on one batch of each and multiplied. Nothing of it
+reaches the run itself, which begins afresh.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from experiments import methods
+from experiments.calibrated import Calibration
+from experiments.catalog import tasks
+from experiments.engine import data, evaluation, generation
+from experiments.engine.models import Base
+from experiments.engine.randomness import RandomState
+from experiments.engine.trial import Trial, begin
+from experiments.specs import RunSpec
+
+ROWS = 64  # rows that say how long the rows of a task are
+TOKENS = 4  # tokens written to learn how long one takes
+BATCH = 24  # rows that answer together, as in `generation.answers`
+
+
+def calibrate(spec: RunSpec, base: Base, between: Callable[[], None] = lambda: None) -> Calibration:
+    """What this run takes here, from two of its steps. Raises what a step of it raises, also where memory runs out."""
+    task, state = tasks.of(spec), RandomState(spec.seed)
+    with state:
+        trial = begin(spec, base)
+    a_step_s = _a_step_s(spec, base, task, trial, state, between) if trial.parameters and spec.train.steps else 0.0
+    with trial.at_rest() as model:
+        around_s = _around_s(spec, base, task, model, between)
+    return Calibration(
+        a_step_s=round(a_step_s, 5),
+        around_s=round(around_s, 3),
+        peak_mb=round(trial.meter.peak_mb(base.resting_mb), 1),
+        context_tokens=generation.virtual_tokens(trial.model),
+    )
+
+
+def _a_step_s(
+    spec: RunSpec, base: Base, task: tasks.Task, trial: Trial, state: RandomState, between: Callable[[], None]
+) -> float:
+    """Seconds of the second step, for rows of the task's mean length."""
+    rows = task.split(None).train
+    train = spec.train
+    mean = sum(len(_example(base, task, row).ids) for row in rows[:ROWS]) / len(rows[:ROWS])
+    order = data.order(len(rows), train.batch_size, 2 * train.accumulate, spec.seed)
+    batches = [[_example(base, task, rows[i]) for i in batch] for batch in order]
+    taken = tokens = 0.0
+    for half in (batches[: train.accumulate], batches[train.accumulate :]):
+        between()
+        before_s, before = trial.train_s, trial.tokens
+        with state:
+            trial.backward(*half)
+            trial.update()
+        taken, tokens = trial.train_s - before_s, trial.tokens - before
+    return taken * mean * train.batch_size * train.accumulate / max(tokens, 1)
+
+
+def _example(base: Base, task: tasks.Task, row: tasks.Row) -> data.Example:
+    return data.encode(base.tokenizer, row, task.max_length, task.template)
+
+
+def _around_s(spec: RunSpec, base: Base, task: tasks.Task, model: Any, between: Callable[[], None]) -> float:
+    """Seconds of all looks and answers of the run."""
+    rows = task.split(None).held_out[: task.scored_rows]
+    some = rows[: evaluation.EVAL_BATCH]
+    began = time.perf_counter()
+    evaluation.mean_loss(model, [_example(base, task, r) for r in some], base.tokenizer.pad_token_id, between)
+    look_s = (time.perf_counter() - began) / max(len(some), 1) * min(evaluation.HELD_OUT_ROWS, len(rows))
+    prompts = [data.prompt_ids(base.tokenizer, r, task.template) for r in rows[:BATCH]]
+    read_s, token_s = _answer_s(model, prompts)
+    longest = max(len(_example(base, task, r).ids) - _example(base, task, r).start for r in rows)
+    said = min(longest, task.max_new_tokens)
+    answers_s = -(-len(rows) // BATCH) * (read_s + said * token_s)
+    probes = [data.prompt_ids(base.tokenizer, p, task.template) for p in task.asked]
+    probe_read_s, probe_token_s = _answer_s(model, probes)
+    probes_s = probe_read_s + said * probe_token_s
+    fresh = not methods.find(spec.method).starts_at_base(spec.settings)
+    steps = spec.train.steps
+    looks = (spec.train.looks - 1 if steps else 0) + 1 + fresh
+    sampled = (2 if steps > 1 else 1 if steps else 0) + fresh
+    general_s = look_s  # about as many tokens
+    own_s = looks * look_s + general_s + answers_s + sampled * probes_s
+    if not evaluation.base_is_known(base, task):
+        own_s += 2 * look_s + answers_s + probes_s
+    return own_s
+
+
+def _answer_s(model: Any, prompts: list[list[int]]) -> tuple[float, float]:
+    """Seconds to read these prompts together, and to write one token after them."""
+    began = time.perf_counter()
+    steps = generation.decode(model, prompts, set(), generation.Sampling(TOKENS + 1))
+    next(steps)
+    read_s = time.perf_counter() - began
+    began = time.perf_counter()
+    for _ in range(TOKENS):
+        next(steps)
+    return read_s, (time.perf_counter() - began) / TOKENS

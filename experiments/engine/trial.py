@@ -1,0 +1,126 @@
+"""A model in training: what is trained, by what, and what that has taken so far. One step is `backward`, then `update`."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import random
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from experiments import methods
+from experiments.catalog import tasks
+from experiments.engine import data, memory
+from experiments.engine.context import with_examples
+from experiments.engine.loss import completion_loss
+from experiments.engine.models import Base, fresh, own
+from experiments.recipe import rate_at
+from experiments.specs import RunSpec
+
+
+@dataclass
+class Trial:
+    """A model in training: what is trained, by what, and what that has taken so far."""
+
+    model: Any
+    parameters: list[torch.nn.Parameter]
+    optimizer: torch.optim.Optimizer | None
+    pad_id: int
+    clip: float = 1.0
+    train_s: float = 0.0
+    tokens: int = 0
+    meter: memory.Meter = field(default_factory=memory.Meter)
+
+    def backward(self, *batches: list[data.Example]) -> tuple[float | None, float | None]:
+        """Mean loss a learnt token and gradient norm on these rows; the gradients of all batches add up and wait for
+        `update`. None for what is not finite."""
+        made = [data.collate(examples, self.pad_id, self.model.device) for examples in batches]
+        learnt = [int(batch.learn_BT.sum()) for batch in made]
+        if not sum(learnt):
+            raise ValueError("The prompts of a whole batch fill the context: no token of an answer is left to learn.")
+        total = torch.zeros((), device=self.model.device)
+        with self._timed():
+            for batch, count in zip(made, learnt, strict=True):
+                if count:
+                    self.tokens += batch.tokens
+                    with self.meter.over("backward", batch.ids_BT.numel()):
+                        loss = completion_loss(self.model, batch) * (count / sum(learnt))
+                        loss.backward()
+                    total += loss.detach()
+            norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.clip or math.inf)
+            return _finite(total), _finite(norm)
+
+    def update(self, times: float = 1.0) -> None:
+        """One step of the optimizer at so many times its learning rate, then clean gradients."""
+        assert self.optimizer is not None
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["full_lr"] * times
+        with self._timed(), self.meter.over("update", 1):
+            self.optimizer.step()
+        if not self.meter.parameters_mb:  # the same after every update
+            self.meter.parameters_mb = sum(map(memory.tensor_mb, self.parameters))
+            self.meter.gradients_mb = sum(memory.tensor_mb(p.grad) for p in self.parameters)
+            states = (v for p in self.parameters for v in self.optimizer.state[p].values())
+            self.meter.state_mb = sum(map(memory.tensor_mb, states))
+        self.optimizer.zero_grad(set_to_none=True)
+
+    @contextlib.contextmanager
+    def at_rest(self) -> Iterator[Any]:
+        """The model in evaluation mode, for a look at it."""
+        self.model.eval()
+        yield self.model
+        self.model.train()
+
+    @contextlib.contextmanager
+    def _timed(self) -> Iterator[None]:
+        began = time.perf_counter()
+        yield
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        self.train_s += time.perf_counter() - began
+
+
+def _finite(value: torch.Tensor) -> float | None:
+    number = float(value.detach())
+    return number if math.isfinite(number) else None
+
+
+def begin(spec: RunSpec, base: Base) -> Trial:
+    """A fresh model with the method attached and an optimizer over exactly what it trains.
+
+    Raises `ValueError` where the examples of few-shot do not fit the context.
+    """
+    method = methods.find(spec.method)
+    model = method.attach(fresh(base), spec.settings, base.tokenizer)
+    if shown := method.examples(spec.settings):
+        task = tasks.of(spec)
+        rows = task.split(None).train
+        chosen = random.Random(spec.seed).sample(rows, min(shown, len(rows)))
+        model = with_examples(model, base.tokenizer, chosen, task.max_length, task.template)
+    parameters = own(model, base)
+    optimizer = torch.optim.AdamW(groups(model, spec), fused=True) if parameters else None
+    return Trial(model.train(), parameters, optimizer, base.tokenizer.pad_token_id, spec.train.clip)
+
+
+def groups(model: Any, spec: RunSpec) -> list[dict[str, Any]]:
+    """The trainable parameters by how fast they learn and whether they decay, which vectors (norms, biases) never do."""
+    train, factor = spec.train, methods.find(spec.method).rate_factor
+    found = dict[tuple[float, float], list[torch.nn.Parameter]]()
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            decay = train.weight_decay if parameter.dim() > 1 else 0.0
+            found.setdefault((factor(spec.settings, name, parameter.dim()), decay), []).append(parameter)
+    rates = {times: train.learning_rate * times for times, _ in found}
+    return [
+        {"params": found[times, decay], "lr": rates[times], "full_lr": rates[times], "weight_decay": decay}
+        for times, decay in sorted(found)
+    ]
+
+
+def times_at(spec: RunSpec, step: int) -> float:
+    """The schedule's share of every learning rate at this step, counted from 1."""
+    return rate_at(spec.train.model_copy(update={"learning_rate": 1.0}), step)

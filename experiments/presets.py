@@ -1,0 +1,50 @@
+"""Named comparisons to start from, at least one for each method. A form shows one run a method, so LoRA's family takes turns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from experiments import specs
+from experiments.specs import RunSpec
+
+
+@dataclass(frozen=True)
+class Preset:
+    """One comparison: its methods with the settings that differ from their defaults, and how long each trains."""
+
+    key: str
+    title: str
+    runs: dict[str, dict[str, Any]]
+    train: dict[str, Any] = field(default_factory=dict)
+    task: str = "pirate"
+
+    def specs(self, model: str) -> list[RunSpec]:
+        """Its runs on this model."""
+        common = {"model": model, "task": self.task, "train": self.train}
+        return [specs.build(RunSpec, {**common, "method": m, "settings": own}) for m, own in self.runs.items()]
+
+
+PRESETS: tuple[Preset, ...] = (
+    Preset("first", "LoRA against prompt against prefix", {"lora": {}, "prompt": {}, "prefix": {}}),
+    Preset("light", "The lightest: rank 1, IA³, LayerNorm", {"lora": {"rank": 1, "alpha": 2}, "ia3": {}, "layernorm": {}}),
+    Preset("context", "Examples in the context, or training", {"lora": {}, "few-shot": {}, "zero-shot": {}}),
+    Preset("soft", "Soft prompts: prompt, prefix, P-tuning", {"prompt": {}, "prefix": {}, "p-tuning": {}}, {"steps": 120}),
+    Preset("lstm", "P-tuning with an LSTM, for 120 steps", {"p-tuning": {"encoder": "LSTM"}}, {"steps": 120}),
+    Preset("share", "How much to move: LoRA, partial, full", {"lora": {}, "partial": {}, "full": {}}),
+    Preset("rslora", "Rank 64, rank-stabilised", {"lora": {"rank": 64, "alpha": 16, "rslora": True}}),
+    Preset("dora", "DoRA: length and direction apart", {"lora": {"dora": True}}),
+    Preset("pissa", "PiSSA: LoRA from the strongest directions", {"lora": {"init": "pissa"}}),
+    Preset("plus", "LoRA+: B learns 16 times as fast", {"lora": {"plus_ratio": 16}}),
+    Preset("patient", "Early stopping and half a cosine", {"lora": {}, "full": {}},
+           {"steps": 80, "schedule": "cosine", "warmup": 4, "looks": 8, "patience": 2}),
+    Preset("biases", "Biases alone (for a model that has some)", {"bitfit": {}, "layernorm": {}}),
+)  # fmt: skip
+
+
+def find(key: str) -> Preset:
+    """The preset with this key. Raises `ValueError` with one sentence."""
+    for preset in PRESETS:
+        if preset.key == key:
+            return preset
+    raise ValueError(f"There is no preset “{key[:40]}”; there are {', '.join(p.key for p in PRESETS)}.")

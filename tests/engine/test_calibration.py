@@ -1,0 +1,63 @@
+"""Two steps before the start: what they say is of the run that follows, and they leave no trace in it."""
+
+from __future__ import annotations
+
+import pytest
+
+from experiments import calibrated, estimates
+from experiments.engine import evaluation
+from experiments.engine.calibration import calibrate
+from experiments.store import Store
+from tests.engine.conftest import FEW, losses, run_spec
+from tests.engine.test_training import nothing, run
+
+
+@pytest.mark.parametrize("method", ["lora", "prompt", "few-shot", "zero-shot"])
+def test_it_tells_a_step_the_looks_and_the_memory(method, base, weights):
+    settings = {"examples": 1} if method == "few-shot" else {}
+    found = calibrate(run_spec(method, **settings), base)
+    assert (found.a_step_s > 0) == (method in ("lora", "prompt")) and found.around_s > 0
+    assert found.peak_mb >= round(base.resting_mb, 1) and (found.context_tokens > 0) == (
+        method in ("prompt", "few-shot")
+    )
+    assert found.seconds(100) == pytest.approx(100 * found.a_step_s + found.around_s) and weights()
+
+
+def test_a_base_that_is_not_known_takes_longer(base):
+    """Its own answers and looks come on top."""
+    spec = run_spec("lora")
+    first = calibrate(spec, base)
+    evaluation.base_look(base, FEW, nothing)
+    assert (
+        calibrate(spec, base).around_s < first.around_s * 1.5
+    )  # the clock is not exact; the sum without the base is half
+
+
+def test_the_run_is_the_same_with_it_and_without(base, tmp_path):
+    spec = run_spec("lora", steps=3, dropout=0.3)
+    expected = losses(run(spec, base, tmp_path / "a"))
+    calibrate(spec, base)
+    assert losses(run(spec, base, tmp_path / "b")) == expected
+
+
+def test_what_was_measured_is_the_next_estimate(base, home):
+    store, spec = (
+        Store(home / "lab.sqlite"),
+        run_spec("lora").model_copy(update={"model": "smollm2-135m", "task": "pirate"}),
+    )
+    assert calibrated.known(store, spec) is None
+    calibrated.keep(store, spec, calibrated.Calibration(a_step_s=0.5, around_s=10, peak_mb=1500))
+    longer = spec.model_copy(update={"train": spec.train.model_copy(update={"steps": 100}), "seed": 4})
+    assert calibrated.known(store, longer) is not None
+    estimate = estimates.before(longer, store)
+    assert (estimate.seconds, estimate.peak_mb, estimate.basis) == (60.0, 1500, "from two steps of it here")
+    wider = spec.model_copy(update={"train": spec.train.model_copy(update={"batch_size": 9})})
+    assert calibrated.known(store, wider) is None
+
+
+def test_what_cannot_fit_is_refused_with_the_numbers():
+    assert calibrated.refusal(1000, 4000, 4) == ""
+    assert calibrated.refusal(3900, 4000, 4) == (
+        "This run needs 3,900 MB at its highest and 4,000 MB are free: choose a smaller batch or a lighter method."
+    )
+    assert calibrated.refusal(9e9, 4000, 1).endswith("choose a lighter method or a smaller model.")
