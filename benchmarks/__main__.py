@@ -9,9 +9,15 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks import memory, page, shelf, step
+from benchmarks import memory, page, shelf, step, tokenize
 
-PARTS = {"step": step.measure, "page": page.measure, "runs": shelf.measure, "memory": memory.measure}
+PARTS = {
+    "step": step.measure,
+    "page": page.measure,
+    "runs": shelf.measure,
+    "memory": memory.measure,
+    "tokenize": tokenize.measure,
+}
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
 
