@@ -17,7 +17,7 @@ setTimeout(look, 3000);
 
 // A link to a calculation opens its tab, as soon as the tabs are there.
 const openCalculator = (tries) => {
-  const tab = [...document.querySelectorAll('[role=tab]')].find((t) => t.textContent.trim() === 'Calculate');
+  const tab = [...document.querySelectorAll('[role=tab], .overflow-dropdown button')].find((t) => t.textContent.trim() === 'Calculate');
   if (tab) tab.click();
   else if (tries) setTimeout(() => openCalculator(tries - 1), 50);
 };

@@ -26,7 +26,7 @@ CASES: tuple[tuple[str, str, dict[str, Any], int, int], ...] = (
     ("real", "lora", LORA, 4, 64), ("real", "lora", QV, 4, 64), ("real", "lora", LORA, 8, 128), ("real", "prompt", {}, 4, 64),
     ("real", "prefix", {}, 4, 128), ("real", "partial", {"last_layers": 4}, 4, 64), ("real", "full", {}, 4, 64),
     ("real", "full", {}, 8, 128), ("small", "lora", LORA, 4, 64), ("small", "lora", LORA, 32, 256), ("small", "full", {}, 16, 128),
-    ("small", "prompt", {}, 32, 128), ("small", "prefix", {}, 16, 512), ("small", "lora", QV, 64, 128),
+    ("small", "prompt", {"init": "random"}, 32, 128), ("small", "prefix", {"init": "random"}, 16, 512), ("small", "lora", QV, 64, 128),
 )  # fmt: skip
 LEARNT = 0.5  # of the tokens of each row
 
