@@ -23,13 +23,40 @@ function column(data, card) {
   return make('section', { class: 'column', 'data-method': data.method },
     make('h4', {}, swatch(), data.name, state(data.state)),
     marked(data.text, data.marks),
+    (props.value || {}).tools && data.text ? copyButton(data.text) : null,
     (data.earlier || []).length ? earlier(data.earlier, card + '|' + data.name) : null);
 }
+const button = (label, onclick, more) => make('button', { type: 'button', class: 'lab-small', onclick, ...more }, label);
+function copyButton(text) {
+  const node = button('Copy', async () => {
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch { // a page without https has no clipboard
+      const field = make('textarea', {});
+      field.value = text;
+      element.append(field);
+      field.select();
+      document.execCommand('copy');
+      field.remove();
+    }
+    node.textContent = 'Copied';
+    setTimeout(() => (node.textContent = 'Copy'), 1500);
+  });
+  return node;
+}
+// Ask this prompt again with the next seed; keep the card while others are asked.
+const tools = (data) => make('div', { class: 'lab-card-tools' },
+  data.told || data.kept ? null : button('Regenerate', () => trigger('retry', { prompt: data.prompt })),
+  button(data.kept ? 'Kept' : 'Keep', () => trigger('like', { id: data.id }), { 'aria-pressed': String(!!data.kept) }));
 function draw() {
-  root.replaceChildren(...((props.value || {}).cards || []).map((data, i) => make('article', { class: 'card' },
+  const value = props.value || {}, cards = value.cards || [];
+  root.replaceChildren(...(value.tools && cards.length ? [make('div', { class: 'lab-card-tools' }, 'Take these answers away:',
+    ...[['csv', 'CSV'], ['md', 'Markdown']].map(([kind, label]) => button(label, () => trigger('download', { as: kind }), { 'data-as': kind })))] : []),
+  ...cards.map((data, i) => make('article', { class: 'card', 'data-kept': data.kept ? '1' : null },
     data.prompt ? make('h3', {}, data.prompt) : null,
     data.note ? make('p', { class: 'note' }, data.note) : null,
-    make('div', { class: 'columns' }, ...data.columns.map((c) => column(c, i))))));
+    make('div', { class: 'columns' }, ...data.columns.map((c) => column(c, i))),
+    value.tools ? tools(data) : null)));
 }
 watch('value', draw);
 draw();

@@ -100,10 +100,11 @@ class Sampled(Base):
 
 
 class Wrote(Base):
-    """A piece of one column of a side-by-side answer; `column` 0 is the base."""
+    """A piece of one column of a side-by-side answer; `column` 0 is the base, `row` counts the prompts."""
 
     kind: Literal["wrote"] = "wrote"
     column: int
+    row: int = 0
     text: str
     tokens: int
     elapsed_s: float

@@ -30,6 +30,7 @@ from experiments.catalog.own_data.columns import Columns
 from experiments.methods.base import Settings, knob
 from experiments.recipe import TrainSettings
 
+MOST_PROMPTS = 16  # answered at once; with eight runs of 400 tokens each about 2 GB of the 135M model's memory
 Frozen = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
@@ -128,6 +129,7 @@ class SampleSpec(BaseModel):
     weights: str = Field("", max_length=300)
     runs: tuple[str, ...] = Field((), title="Tuned runs", max_length=8)
     prompt: str = Field(title="Prompt", min_length=1, max_length=4000)
+    more: tuple[str, ...] = knob((), "Further prompts", max_length=MOST_PROMPTS - 1, later=True)
     temperature: float = knob(
         0.0, "Temperature", ge=0, le=2,
         low="0 always takes the likeliest token.", high="Above 1 answers wander.",
@@ -140,6 +142,13 @@ class SampleSpec(BaseModel):
         60, "Length", ge=1, le=400, unit="tokens", low="Cuts answers short.", high="Takes longer."
     )
     seed: int = knob(0, "Seed", ge=0, le=2**31 - 1)
+    repetition_penalty: float = knob(
+        1.0, "Repetition penalty", ge=1, le=2, later=True,
+        low="1 is none.", high="Above 1.3 words that must come again are avoided, too.",
+    )  # fmt: skip
+    stop_at_end: bool = knob(
+        True, "Stop at the end token", later=True, high="Off, answers go on to the full length, whatever comes."
+    )
 
     @field_validator("prompt")
     @classmethod
@@ -147,6 +156,20 @@ class SampleSpec(BaseModel):
         if not value.strip():
             raise ValueError("Type a prompt first.")
         return value
+
+    @field_validator("more")
+    @classmethod
+    def _each_says_something(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for number, prompt in enumerate(value, start=2):
+            if not prompt.strip():
+                raise ValueError(f"Prompt {number} is empty.")
+            if len(prompt) > 4000:
+                raise ValueError(f"Prompt {number} is longer than 4,000 characters.")
+        return value
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        return (self.prompt, *self.more)
 
     @property
     def sample_id(self) -> str:

@@ -109,25 +109,35 @@ def look(lab: Lab, records: Sequence[Record], owner: str) -> Snapshot:
 
 
 @dataclass
+class Said:
+    """One answer as far as it was written."""
+
+    text: str = ""
+    tokens: int = 0
+    seconds: float = 0.0
+
+
+@dataclass
 class Written:
-    """A side-by-side answer as far as it was written."""
+    """Side-by-side answers as far as they were written: a row a prompt, a column a model."""
 
     spec: SampleSpec
-    texts: list[str]
-    tokens: list[int]
-    seconds: list[float]
+    rows: list[list[Said]]
     ended: bool = False
     sentence: str = ""
 
+    @property
+    def is_begun(self) -> bool:
+        return any(said.text for row in self.rows for said in row)
+
 
 def watch_answer(lab: Lab, key: Key, still: Callable[[], bool] = lambda: True) -> Iterator[Written]:
-    """A side-by-side answer, growing."""
+    """Side-by-side answers, growing."""
     entry = lab.store.entry(*key)
     if entry is None:
         return
     spec = SampleSpec.model_validate_json(entry.spec)
-    columns = 1 + len(spec.runs)
-    written = Written(spec, [""] * columns, [0] * columns, [0.0] * columns)
+    written = Written(spec, [[Said() for _ in range(1 + len(spec.runs))] for _ in spec.prompts])
     seen = -1
     while still():
         rows = lab.store.events(key, seen)
@@ -145,10 +155,11 @@ def _write(written: Written, event: events.Event) -> None:
     match event:
         case events.Progress():
             written.sentence = f"{event.stage}."
-        case events.Wrote(column=i):
+        case events.Wrote():
             written.sentence = ""
-            written.texts[i] += event.text
-            written.tokens[i], written.seconds[i] = event.tokens, event.elapsed_s
+            said = written.rows[event.row][event.column]
+            said.text += event.text
+            said.tokens, said.seconds = event.tokens, event.elapsed_s
         case events.Failed():
             written.ended, written.sentence = True, f"{event.cause} {event.advice}".strip()
         case events.Cancelled():

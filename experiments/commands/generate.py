@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -20,7 +20,7 @@ from experiments.workers import Inline
 
 @app.command()
 def generate(
-    prompt: Annotated[str, typer.Option(help="What to ask.")],
+    prompt: Annotated[list[str], typer.Option(help="What to ask; may be given several times.")],
     run_ids: Annotated[
         list[str] | None, typer.Option("--run", help="A finished run; may be given several times.")
     ] = None,
@@ -29,6 +29,8 @@ def generate(
     top_p: str = "1",
     max_new_tokens: str = "60",
     seed: str = "0",
+    repetition_penalty: Annotated[str, typer.Option(help="1 is none.")] = "1",
+    stop_at_end: Annotated[bool, typer.Option(help="Stop at the end token.")] = True,
     as_json: AsJson = False,
 ) -> None:
     """Ask the base and tuned runs the same question, side by side."""
@@ -38,29 +40,45 @@ def generate(
         spec = specs.build(
             SampleSpec,
             {
-                "model": model, "weights": weights, "runs": run_ids or [], "prompt": prompt, "temperature": temperature,
+                "model": model, "weights": weights, "runs": run_ids or [], "prompt": prompt[0], "more": prompt[1:],
+                "repetition_penalty": repetition_penalty, "stop_at_end": stop_at_end, "temperature": temperature,
                 "top_p": top_p, "max_new_tokens": max_new_tokens, "seed": seed,
             },
         )  # fmt: skip
         jobs = Jobs(store, Inline(store, lab_home()))
         key = jobs.ask(spec, owner()).key
-        answers: dict[int, str] = {}
+        columns = 1 + len(spec.runs)
+        written: dict[tuple[int, int], dict[str, Any]] = {}
         for event in follow(store, key):
             if isinstance(event, events.Wrote):
-                answers[event.column] = answers.get(event.column, "") + event.text
+                place = event.row, event.column
+                before = written[place]["text"] if place in written else ""
+                pace = event.tokens / event.elapsed_s if event.elapsed_s else None
+                written[place] = {"text": before + event.text, "tokens": event.tokens, "tokens_per_s": pace}
             elif isinstance(event, events.Failed):
                 raise SpecError([specs.Problem("run", event.cause)])
         jobs.close()
     names = ["base", *spec.runs]
+    found = [
+        _answered(prompt, names, [written[row, i] for i in range(columns)]) for row, prompt in enumerate(spec.prompts)
+    ]
     if as_json:
-        print(
-            json.dumps(
-                {"prompt": prompt, "base": answers[0], "runs": {n: answers[i] for i, n in enumerate(names) if i}}
-            )
-        )
+        print(json.dumps({**found[0], **({"answers": found} if len(found) > 1 else {})}))
     else:
-        for i, name in enumerate(names):
-            print(f"{name}: {answers[i].strip()}")
+        for row, one in enumerate(found):
+            print(*([one["prompt"]] if len(found) > 1 else []), sep="\n", end="\n" if len(found) > 1 else "")
+            for i, name in enumerate(names):
+                print(f"{name}: {written[row, i]['text'].strip()}")
+
+
+def _answered(prompt: str, names: Sequence[str], said: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """One prompt with what each model said to it, and how fast."""
+    texts = {name: one["text"] for name, one in zip(names, said, strict=True)}
+    return {
+        "prompt": prompt, "base": texts.pop("base"), "runs": texts,
+        "tokens": {name: one["tokens"] for name, one in zip(names, said, strict=True)},
+        "tokens_per_s": {name: one["tokens_per_s"] for name, one in zip(names, said, strict=True)},
+    }  # fmt: skip
 
 
 def _base_of(store: Store, run_ids: Sequence[str], model: str) -> tuple[str, str]:

@@ -33,6 +33,7 @@ class Sampling:
     temperature: float = 0.0
     top_p: float = 1.0
     seed: int = 0
+    repetition_penalty: float = 1.0
 
 
 def virtual_tokens(model: Any) -> int:
@@ -48,7 +49,7 @@ def decode(model: Any, prompts: Sequence[Sequence[int]], ends: set[int], how: Sa
 
     The end token itself is not given out.
     """
-    draw = torch.Generator().manual_seed(how.seed)
+    draws = [torch.Generator().manual_seed(how.seed) for _ in prompts]  # one a row: alone it is drawn the same
     examples = [data.Example(tuple(p), len(p)) for p in prompts]
     batch = data.collate(examples, 0, model.device)
     lengths_B = batch.mask_BT.sum(1)
@@ -60,9 +61,14 @@ def decode(model: Any, prompts: Sequence[Sequence[int]], ends: set[int], how: Sa
         out = model(input_ids=batch.ids_BT, attention_mask=batch.mask_BT, use_cache=True)
     logits_BV, cache = out.logits, out.past_key_values
     mask_BT = torch.cat([batch.mask_BT.new_ones(len(prompts), soft), batch.mask_BT], dim=1)
+    seen_BV = _seen(prompts, logits_BV) if how.repetition_penalty != 1 else None
     ended = [False] * len(prompts)
     for step in range(how.max_new_tokens):
-        next_B = pick(logits_BV, how, draw)
+        if seen_BV is not None:
+            logits_BV = discourage(logits_BV, seen_BV, how.repetition_penalty)
+        next_B = _next(logits_BV, how, draws)
+        if seen_BV is not None:
+            seen_BV.scatter_(1, next_B[:, None], True)
         ended = [e or int(t) in ends for e, t in zip(ended, next_B, strict=True)]
         if all(ended):
             return
@@ -78,6 +84,13 @@ def decode(model: Any, prompts: Sequence[Sequence[int]], ends: set[int], how: Sa
         logits_BV, cache = out.logits[:, -1], out.past_key_values
 
 
+def _next(logits_BV: Tensor, how: Sampling, draws: Sequence[torch.Generator]) -> Tensor:
+    """One token a row, each drawn with its own generator; the likeliest need none."""
+    if how.temperature == 0 or len(draws) == 1:
+        return pick(logits_BV, how, draws[0])
+    return torch.cat([pick(logits_BV[i : i + 1], how, draw) for i, draw in enumerate(draws)])
+
+
 def pick(logits_BV: Tensor, how: Sampling, draw: torch.Generator) -> Tensor:
     """One token a row: the likeliest, or drawn from the likeliest that together hold `top_p`. The draw is on the CPU."""
     if how.temperature == 0:
@@ -88,6 +101,19 @@ def pick(logits_BV: Tensor, how: Sampling, draw: torch.Generator) -> Tensor:
         sorted_BV[sorted_BV.cumsum(-1) - sorted_BV > how.top_p] = 0  # the likeliest always stays
         probs_BV = torch.zeros_like(probs_BV).scatter_(-1, index_BV, sorted_BV)
     return torch.multinomial(probs_BV, 1, generator=draw)[:, 0].to(logits_BV.device)
+
+
+def _seen(prompts: Sequence[Sequence[int]], like_BV: Tensor) -> Tensor:
+    """Which tokens stand in each prompt."""
+    seen_BV = torch.zeros_like(like_BV, dtype=torch.bool)
+    for row_V, prompt in zip(seen_BV, prompts, strict=True):
+        row_V[list(prompt)] = True
+    return seen_BV
+
+
+def discourage(logits_BV: Tensor, seen_BV: Tensor, penalty: float) -> Tensor:
+    """Logits with those of tokens that were seen made smaller, by the penalty (Keskar et al. 2019, CTRL, section 4.1)."""
+    return torch.where(seen_BV, torch.where(logits_BV < 0, logits_BV * penalty, logits_BV / penalty), logits_BV)
 
 
 def end_ids(model: Any, tokenizer: Any) -> set[int]:
@@ -129,46 +155,74 @@ def sample(
     between: Callable[[], None],
     asked: Sequence[str] = (),
 ) -> Iterator[events.Wrote]:
-    """Several models answer one prompt side by side, a token each in turn; column 0 is the first. Pieces of text as events.
+    """Several models answer the same prompts; column 0 is the first. Pieces of text as events.
 
+    One prompt is answered side by side, a token each in turn; several, by one model after the other, all at once.
     `asked`: the template of each column, the model's own where none is named.
     """
-    how = Sampling(spec.max_new_tokens, spec.temperature, spec.top_p, spec.seed)
-    put = [asked[i] if i < len(asked) else CHAT for i in range(len(models))]
-    ids = [data.prompt_ids(tokenizer, spec.prompt, template) for template in put]
-    columns = [_column(i, m, tokenizer, ids[i], how, put[i]) for i, m in enumerate(models)]
+    how = Sampling(spec.max_new_tokens, spec.temperature, spec.top_p, spec.seed, spec.repetition_penalty)
+    columns = []
+    for i, model in enumerate(models):
+        template = asked[i] if i < len(asked) else CHAT
+        encoded = [data.prompt_ids(tokenizer, prompt, template) for prompt in spec.prompts]
+        steps = decode(model, encoded, end_ids(model, tokenizer) if spec.stop_at_end else set(), how)
+        columns.append(_column([_Line(i, row, tokenizer, template) for row in range(len(encoded))], steps))
+    abreast = len(columns) if len(spec.prompts) == 1 else 1
     while columns:
-        for column in list(columns):
-            event = next(column, None)
+        for column in columns[:abreast]:
+            found = next(column, None)
             between()
-            if isinstance(event, events.Wrote):
-                yield event
-                if event.ended:
-                    columns.remove(column)
+            if found is None:
+                columns.remove(column)
+            else:
+                yield from found
 
 
-def _column(
-    number: int, model: Any, tokenizer: Any, ids: list[int], how: Sampling, template: str
-) -> Iterator[events.Wrote | bool]:
-    """One model's answer: True for a token that is held back, a `Wrote` at most every FLUSH_S, the last one ended."""
-    written: list[int] = []
-    shown, spent_s, flushed = "", 0.0, 0.0
-    steps = decode(model, [ids], end_ids(model, tokenizer), how)
+def _column(lines: list[_Line], steps: Iterator[list[int | None]]) -> Iterator[list[events.Wrote]]:
+    """One model's answers: after each token what is to be shown, most often nothing; each line's last event is its end."""
+    spent_s = flushed = 0.0
     while True:
         began = time.perf_counter()
-        token = next(steps, None)
+        tokens = next(steps, None)
         spent_s += time.perf_counter() - began
-        if token is not None and token[0] is not None:
-            written.append(token[0])
-        whole = tokenizer.decode(written, skip_special_tokens=True)
-        ended = token is None or templates.has_ended(whole, template)
-        text = answer_text(whole, template) if ended else templates.certain(whole, template)
-        if not ended and (
-            text.endswith("\ufffd") or spent_s - flushed < FLUSH_S
-        ):  # half a character waits for its rest
-            yield True
-            continue
-        piece, shown, flushed = text[len(shown) :], text, spent_s
-        yield events.Wrote(column=number, text=piece, tokens=len(written), elapsed_s=round(spent_s, 3), ended=ended)
-        if ended:
+        for line, token in zip(lines, tokens or [None] * len(lines), strict=True):
+            line.take(token)
+        is_due = spent_s - flushed >= FLUSH_S
+        flushed = spent_s if is_due else flushed
+        yield [event for line in lines if (event := line.tell(is_due, spent_s))]
+        if all(line.is_told for line in lines):
             return
+
+
+class _Line:
+    """One answer as it grows: its tokens, and how much of its text was told."""
+
+    def __init__(self, column: int, row: int, tokenizer: Any, template: str):
+        self.column, self.row, self.tokenizer, self.template = column, row, tokenizer, template
+        self.written: list[int] = []
+        self.shown, self.ended, self.is_told = "", False, False
+
+    def take(self, token: int | None) -> None:
+        """The next token; None ends the answer, and so does the text with which its template closes one."""
+        if self.ended:
+            return
+        if token is not None:
+            self.written.append(token)
+        self.ended = token is None or (self.template != CHAT and templates.has_ended(self._whole(), self.template))
+
+    def _whole(self) -> str:
+        return str(self.tokenizer.decode(self.written, skip_special_tokens=True))
+
+    def tell(self, is_due: bool, spent_s: float) -> events.Wrote | None:
+        """What was not told yet, where it is time; an answer that has ended is told to its end, once."""
+        if self.is_told or not (is_due or self.ended):
+            return None
+        whole = self._whole()
+        text = answer_text(whole, self.template) if self.ended else templates.certain(whole, self.template)
+        if text.endswith("\ufffd") and not self.ended:  # half a character waits for its rest
+            return None
+        piece, self.shown, self.is_told = text[len(self.shown) :], text, self.ended
+        return events.Wrote(
+            column=self.column, row=self.row, text=piece, tokens=len(self.written), elapsed_s=round(spent_s, 3),
+            ended=self.ended,
+        )  # fmt: skip

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 from gradio.components import Component
 
-from experiments import analysis, specs
+from experiments import analysis, export, shelf, specs
 from experiments.analysis import Record
 from experiments.catalog import models, tasks
 from experiments.jobs import QueueFull
@@ -27,7 +29,9 @@ if TYPE_CHECKING:
 TITLE = "Generate"
 EMPTY = "Choose tuned runs and ask: the base and each of them answer the same prompt with the same seed."
 PRIVATE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-FIELDS = ("temperature", "top_p", "max_new_tokens", "seed")
+GREEDY = "At temperature 0 the likeliest token is always taken: raise it and ask, then each seed says something else."
+FIELDS = ("temperature", "top_p", "max_new_tokens", "seed", "repetition_penalty", "stop_at_end")
+SEVERAL = re.compile(r"^\s*---\s*$", re.MULTILINE)
 
 
 def build(lab: Lab, page: Page, room: Room) -> None:
@@ -35,7 +39,7 @@ def build(lab: Lab, page: Page, room: Room) -> None:
     with gr.Row(elem_classes="columns-2"):
         with gr.Column(scale=2, min_width=320, elem_id="ask"):
             runs = gr.CheckboxGroup([], label="Tuned runs", info=EMPTY, elem_id="runs", interactive=True)
-            help = "Anything; the task's own are below."
+            help = "Anything; the task's own are below. Several at once: a line of --- between them."
             prompt = controls.field("prompt", SampleSpec.model_fields["prompt"], "ask", default="", help=help)
             probes = gr.Dataset(
                 components=[prompt.widget],
@@ -49,16 +53,28 @@ def build(lab: Lab, page: Page, room: Room) -> None:
             with gr.Row():
                 go = gr.Button("Ask", variant="primary", elem_id="go", min_width=100)
                 stop = gr.Button("Stop", elem_id="stop-asking", interactive=False, min_width=100)
+            with gr.Row():
+                every_probe = gr.Button("Ask all of the task's", size="sm", elem_id="ask-all", min_width=120)
+                along = gr.Button("Answers while it trained", size="sm", elem_id="along", min_width=120)
         with gr.Column(scale=5, min_width=340, elem_id="said"):
             status = drawn.status({"lines": [EMPTY]}, elem_id="ask-status")
             answers = drawn.answers({"cards": []}, elem_id="side-by-side")
-    asked = gr.State(None)
+            file = drawn.drawn({}, "save.js", "<div></div>", "answers-file")
+    asked, shown = gr.State(None), gr.State([])
     every = (prompt, *form)
     _wire_choice(lab, page, room, runs, probes, prompt)
 
     def ask(values: dict[Component, Any]) -> dict[Any, Any]:
-        data = {**controls.read(every, values), "runs": tuple(values[runs] or ())}
-        key, problems = order(lab, data, visitor.owner(values[page.saved]))
+        return put({**controls.read(every, values), "runs": tuple(values[runs] or ())}, values[page.saved])
+
+    def ask_all(values: dict[Component, Any]) -> dict[Any, Any]:
+        chosen = [analysis.load(lab.store, run_id) for run_id in values[runs] or ()]
+        text = "\n---\n".join(probe for (probe,) in _probes(chosen)[: specs.MOST_PROMPTS])
+        data = {**controls.read(every, values), "prompt": text, "runs": tuple(values[runs] or ())}
+        return put(data, values[page.saved]) | {prompt.widget: text}
+
+    def put(data: Mapping[str, Any], kept: Any) -> dict[Any, Any]:
+        key, problems = order(lab, split(data), visitor.owner(kept))
         updates: dict[Any, Any] = controls.mark(every, problems)
         wrong = problems.get("runs", "")
         updates[runs] = gr.update(info=wrong or EMPTY, elem_classes=["problem"] if wrong else [])
@@ -66,24 +82,72 @@ def build(lab: Lab, page: Page, room: Room) -> None:
             updates[status] = {"tone": "bad", "lines": list(problems.values())}
         return {**updates, asked: key, stop: gr.update(interactive=key is not None)}
 
-    def tail(key: Any, seat: live.Seat) -> Iterator[Any]:
-        yield from live.seated(seat, partial(draw, lab, key and Key(*key)), 3)
+    def retry(key: Any, kept: Any, event: gr.EventData) -> list[Any]:
+        """The same prompt once more, with the next seed; the key of that question, twice, or a sentence why not."""
+        entry = lab.store.entry(*key) if key else None
+        if entry is None:
+            return [None, gr.skip(), {"tone": "bad", "lines": ["Ask something first."]}, gr.skip()]
+        spec = SampleSpec.model_validate_json(entry.spec)
+        if spec.temperature == 0:
+            return [None, gr.skip(), {"tone": "bad", "lines": [GREEDY]}, gr.skip()]
+        wish = {"prompt": str((event._data or {}).get("prompt")), "more": (), "seed": spec.seed + 1}
+        found, problems = order(lab, spec.model_dump() | wish, visitor.owner(kept))
+        if found is None:
+            return [None, gr.skip(), {"tone": "bad", "lines": list(problems.values())}, gr.skip()]
+        return [
+            found,
+            found,
+            {"tone": "busy", "lines": [f"Asked again with seed {spec.seed + 1}."]},
+            gr.update(interactive=True),
+        ]
+
+    def tail(key: Any, seat: live.Seat, before: list[Any]) -> Iterator[Any]:
+        kept = [card for card in before if card.get("kept")]
+        yield from live.seated(seat, partial(draw, lab, key and Key(*key), kept), 4)
+
+    def tail_beside(key: Any, seat: live.Seat, before: list[Any]) -> Iterator[Any]:
+        """After Regenerate: in the place of the prompt's card, the others stay."""
+        entry = lab.store.entry(*key) if key else None
+        anew = SampleSpec.model_validate_json(entry.spec).prompt if entry else None
+        others = [card for card in before if card.get("kept") or card["prompt"] != anew]
+        yield from live.seated(seat, partial(draw, lab, key and Key(*key), others), 4)
+
+    def keep(before: list[Any], event: gr.EventData) -> tuple[Any, Any]:
+        return toggled(before, (event._data or {}).get("id"))
+
+    def trained(chosen: list[str], kept: Any, before: list[Any]) -> tuple[Any, Any, Any]:
+        return while_it_trained(lab, chosen or [], visitor.owner(kept), before)
+
+    def take(before: list[Any], event: gr.EventData) -> Any:
+        return comparison(before, str((event._data or {}).get("as")))
 
     def leave(key: Any, kept: Any) -> None:
         if key is not None:
             lab.jobs.cancel([Key(*key)], visitor.owner(kept))
 
     widgets: set[Any] = {runs, page.saved, *(item.widget for item in every)}
-    click = go.click(
-        ask,
-        widgets,
-        [*(w for w in widgets if w is not page.saved), asked, stop, status],
-        concurrency_limit=8,
-        **PRIVATE,
-    )
+    outputs = [*(w for w in widgets if w is not page.saved), asked, stop, status]
     tailing: dict[str, Any] = {"concurrency_limit": None, "trigger_mode": "multiple", **PRIVATE}
-    click.then(tail, [asked, gr.State(live.Seat())], [status, answers, stop], **tailing)
-    stop.click(leave, [asked, page.saved], None, queue=False, **PRIVATE)
+    seat, quiet = gr.State(live.Seat()), {"queue": False, **PRIVATE}
+    drawn_to = [status, answers, stop, shown]
+    for event in (
+        go.click(ask, widgets, outputs, concurrency_limit=8, **PRIVATE),
+        every_probe.click(ask_all, widgets, outputs, concurrency_limit=8, **PRIVATE),
+    ):
+        event.then(tail, [asked, seat, shown], drawn_to, **tailing)
+    again = gr.State(None)
+    anew = answers.retry(retry, [asked, page.saved], [again, asked, status, stop], concurrency_limit=8, **PRIVATE)
+    anew.then(tail_beside, [again, seat, shown], drawn_to, **tailing)
+    stop.click(leave, [asked, page.saved], None, **quiet)
+    answers.like(keep, shown, [answers, shown], **quiet)
+    along.click(trained, [runs, page.saved, shown], [status, answers, shown], **quiet)
+    answers.download(take, shown, file, **quiet)
+
+
+def split(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Several prompts in one text, with a line of --- between them, as the spec has them."""
+    first, *more = [part.strip() for part in SEVERAL.split(str(data["prompt"] or ""))]
+    return {**data, "prompt": first, "more": tuple(more)}
 
 
 def _wire_choice(lab: Lab, page: Page, room: Room, runs: gr.CheckboxGroup, probes: gr.Dataset, prompt: Field) -> None:
@@ -160,34 +224,104 @@ def order(lab: Lab, data: Mapping[str, Any], owner: str) -> tuple[Key | None, di
 def _base(found: Sequence[RunSpec]) -> dict[str, str]:
     if found:
         return {"model": found[0].model, "weights": found[0].weights}
-    entry = models.available()[0]
+    here = [entry for entry in models.available() if models.is_ready(entry)]  # nobody waits for a fetch unasked
+    entry = (here or models.available())[0]
     return {"model": entry.key, "weights": models.weights_of(entry)}
 
 
-def draw(lab: Lab, key: Key | None, still: Callable[[], bool]) -> Iterator[list[Any]]:
-    """The answers as they are written."""
+def draw(lab: Lab, key: Key | None, kept: Sequence[Any], still: Callable[[], bool]) -> Iterator[list[Any]]:
+    """The answers as they are written, and below them those that were kept."""
     if key is None:
         return
     entry = lab.store.entry(*key)
     runs = SampleSpec.model_validate_json(entry.spec).runs if entry else ()
     records = [record for run_id in runs if (record := analysis.load(lab.store, run_id))]
     for written in live.watch_answer(lab, key, still):
-        lines = (
-            [written.sentence] if written.sentence else [] if any(written.texts) else ["Waiting for the first word."]
-        )
-        tone = "" if written.ended else "busy"
-        yield [
-            {"tone": tone, "lines": lines, "done": None},
-            cards(written, records),
-            gr.update(interactive=not written.ended),
-        ]
+        lines = [written.sentence] if written.sentence else [] if written.is_begun else ["Waiting for the first word."]
+        found = [*cards(written, records, key), *kept]
+        status = {"tone": "" if written.ended else "busy", "lines": lines, "done": None}
+        yield [status, {"cards": found, "tools": True}, gr.update(interactive=not written.ended), found]
 
 
-def cards(written: live.Written, records: Sequence[Record]) -> dict[str, Any]:
-    """One card: the prompt, and a column for the base and each run."""
+def cards(written: live.Written, records: Sequence[Record], key: Key) -> list[dict[str, Any]]:
+    """A card for each prompt, with a column for the base and each run."""
     heads = [("base", "base"), *zip(names(records), [r.spec.method for r in records], strict=True)]
-    columns = []
-    for i, (name, method) in enumerate(heads):
-        state = f"{written.tokens[i]} tokens, {written.seconds[i]:.1f} s" if written.tokens[i] else ""
-        columns.append(tables.answer(name, method, written.texts[i], state, written.texts[0] if i else None))
-    return {"cards": [{"prompt": written.spec.prompt, "note": "", "columns": columns}]}
+    return [
+        {
+            "id": f"{key.run_id}.{key.attempt}.{at}", "prompt": prompt, "note": "",
+            "columns": [
+                tables.answer(name, method, said.text, pace(said), row[0].text if i else None)
+                for i, ((name, method), said) in enumerate(zip(heads, row, strict=True))
+            ],
+        }
+        for at, (prompt, row) in enumerate(zip(written.spec.prompts, written.rows, strict=True))
+    ]  # fmt: skip
+
+
+def pace(said: live.Said) -> str:
+    """24 tokens, 1.2 s, 20 tokens/s."""
+    if not said.tokens:
+        return ""
+    rate = f", {said.tokens / said.seconds:.0f} tokens/s" if said.seconds else ""
+    return f"{said.tokens} tokens, {said.seconds:.1f} s{rate}"
+
+
+def toggled(shown: Sequence[Any], card_id: Any) -> tuple[Any, Any]:
+    """Keep a card, or let it go: kept ones stay when something else is asked."""
+    found = [{**card, "kept": not card.get("kept")} if card["id"] == card_id else card for card in shown]
+    return {"cards": found, "tools": True}, found
+
+
+def while_it_trained(lab: Lab, run_ids: Sequence[str], owner: str, shown: Sequence[Any]) -> tuple[Any, Any, Any]:
+    """What each run said to its task's prompts at its start, on its way and at its end: a column for each step."""
+    records = [
+        r for run_id in run_ids if shelf.may_see(lab.store, run_id, owner) and (r := analysis.load(lab.store, run_id))
+    ]
+    found = [card for record in records for card in _along(record)]
+    if not found:
+        return (
+            {"tone": "bad", "lines": ["Choose a tuned run that gave answers while it trained."]},
+            gr.skip(),
+            gr.skip(),
+        )
+    kept = [*found, *(card for card in shown if card.get("kept"))]
+    return (
+        {"lines": ["What it said while it trained, read from the run; nothing was asked anew."]},
+        {"cards": kept, "tools": True},
+        kept,
+    )
+
+
+def _along(record: Record) -> list[dict[str, Any]]:
+    made = []
+    prompts = dict.fromkeys(answer.prompt for sample in record.samples for answer in sample.answers)
+    for at, prompt in enumerate(prompts):
+        said = [(s.subject, s.step, a.answer) for s in record.samples for a in s.answers if a.prompt == prompt]
+        base = next((text for subject, _, text in said if subject == "base"), "")
+        columns = [
+            tables.answer("base" if subject == "base" else f"{record.method.title}, step {step}",
+                          "base" if subject == "base" else record.spec.method, text, "", None if subject == "base" else base)
+            for subject, step, text in said
+        ]  # fmt: skip
+        made.append(
+            {
+                "id": f"{record.run_id}.{record.attempt}.{at}",
+                "prompt": prompt,
+                "note": "",
+                "columns": columns,
+                "told": True,
+            }
+        )
+    return made
+
+
+def comparison(shown: Sequence[Any], kind: str) -> dict[str, Any]:
+    """What is on the screen as one file, CSV or Markdown; a column for each model that answered any of it."""
+    heads = list(dict.fromkeys(column["name"] for card in shown for column in card["columns"]))
+    rows = []
+    for card in shown:
+        said = {column["name"]: column["text"] for column in card["columns"]}
+        rows.append((card["prompt"], [said.get(name, "") for name in heads]))
+    text = export.answers_csv(heads, rows) if kind == "csv" else export.answers_markdown(heads, rows)
+    name = f"answers.{'csv' if kind == 'csv' else 'md'}"
+    return {"stamp": secrets.token_hex(8), "name": name, "text": text, "mime": "text/plain"}

@@ -14,7 +14,7 @@ from experiments import events, methods
 from experiments.engine import data, generation, training
 from experiments.engine.context import WithContext
 from experiments.engine.randomness import RandomState
-from experiments.specs import SampleSpec, build
+from experiments.specs import SampleSpec, SpecError, build, canonical
 from tests.engine.conftest import FEW, run_spec
 
 PROMPTS = [
@@ -232,3 +232,78 @@ def test_tokens_are_drawn_as_transformers_would(temperature, top_p):
     found_V = torch.bincount(drawn_N, minlength=12) / 20_000
     assert ((found_V > 0) <= (expected_V > 0)).all()  # nothing that was cut off
     torch.testing.assert_close(found_V, expected_V, rtol=0, atol=0.015)
+
+
+def texts_of(events_: list[events.Wrote]) -> dict[tuple[int, int], str]:
+    """The whole text of each answer, by row and column."""
+    found: dict[tuple[int, int], str] = {}
+    for event in events_:
+        found[event.row, event.column] = found.get((event.row, event.column), "") + event.text
+    return found
+
+
+def batch(**changes: Any) -> SampleSpec:
+    asked = {"model": "tiny", "prompt": PROMPTS[0], "more": PROMPTS[1:], "max_new_tokens": LENGTH}
+    return build(SampleSpec, {**asked, **changes})
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.9])
+def test_prompts_asked_at_once_are_answered_as_alone(base, tuned, temperature):
+    """Drawn ones, too: each row has a generator of its own."""
+    both = [base.model, tuned("lora", {})]
+    told = list(generation.sample(both, base.tokenizer, batch(temperature=temperature, seed=3), nothing))
+    ends = [(e.row, e.column) for e in told if e.ended]
+    assert sorted(ends) == sorted(itertools.product(range(4), range(2)))  # each ends once
+    together = texts_of(told)
+    for row, prompt in enumerate(PROMPTS):
+        alone = texts_of(
+            list(
+                generation.sample(
+                    both, base.tokenizer, batch(prompt=prompt, more=[], temperature=temperature, seed=3), nothing
+                )
+            )
+        )
+        assert [together[row, column] for column in range(2)] == [alone[0, column] for column in range(2)]
+    assert len(set(together.values())) > 2
+
+
+@pytest.mark.parametrize("penalty", [1.2, 2.0])
+def test_the_repetition_penalty_is_transformers_own(base, penalty):
+    how = generation.Sampling(LENGTH, repetition_penalty=penalty)
+    for prompt in PROMPTS:
+        ids = data.prompt_ids(base.tokenizer, prompt)
+        tokens = [t for (t,) in generation.decode(base.model, [ids], set(), how)]
+        given = torch.tensor([ids])
+        expected = base.model.generate(
+            input_ids=given, attention_mask=torch.ones_like(given), do_sample=False, max_new_tokens=LENGTH,
+            repetition_penalty=penalty, eos_token_id=None,
+        )  # fmt: skip
+        assert tokens == expected[0, len(ids) :].tolist()
+        plain = [t for (t,) in generation.decode(base.model, [ids], set(), generation.Sampling(LENGTH))]
+        assert tokens != plain
+
+
+def test_an_answer_goes_on_where_the_end_token_is_not_to_stop_it(base, monkeypatch):
+    first = next(
+        iter(
+            generation.decode(base.model, [data.prompt_ids(base.tokenizer, PROMPTS[0])], set(), generation.Sampling(1))
+        )
+    )[0]
+    monkeypatch.setattr(generation, "end_ids", lambda model, tokenizer: {first})  # the first token would end it
+    lengths = {}
+    for stop in (True, False):
+        told = list(generation.sample([base.model], base.tokenizer, batch(more=[], stop_at_end=stop), nothing))
+        lengths[stop] = told[-1].tokens
+    assert lengths == {True: 0, False: LENGTH}
+
+
+def test_a_question_of_before_has_the_id_it_had():
+    """Further prompts, penalty and stop came later: at their defaults they change no id."""
+    old = {"model": "m", "prompt": "p"}
+    plain, new = build(SampleSpec, old), build(SampleSpec, {**old, "repetition_penalty": 1.5})
+    assert plain.sample_id == build(SampleSpec, {**old, "more": [], "stop_at_end": True}).sample_id != new.sample_id
+    assert "more" not in canonical(plain) and "repetition_penalty" in canonical(new)
+    with pytest.raises(SpecError, match="Prompt 3 is empty."):
+        build(SampleSpec, {**old, "more": ["q", "  "]})
+    with pytest.raises(SpecError, match="Further prompts: at most 15."):
+        build(SampleSpec, {**old, "more": ["q"] * 16})

@@ -81,7 +81,7 @@ def test_answers_grow_by_column(lab):
         lab.store.append(key, events.Wrote(column=0, text=text, tokens=1, elapsed_s=0.1))
     lab.store.append(key, events.Finished(elapsed_s=0.2))
     (written,) = live.watch_answer(lab, Key(*key))
-    assert written.texts == ["Good day."] and written.ended
+    assert written.rows[0][0].text == "Good day." and written.ended
 
 
 def snapshot(*records, **kw) -> live.Snapshot:

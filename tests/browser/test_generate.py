@@ -1,0 +1,93 @@
+"""Generate: several prompts at once, again with another seed, kept, taken away; and nothing that was typed or said is markup."""
+
+from __future__ import annotations
+
+import csv
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.payloads import PAYLOADS
+
+ROOM = "#side-by-side"
+
+
+@pytest.fixture
+def asking(visit):
+    """A visitor on the Generate tab who asks the base alone, for few tokens."""
+    room = visit()
+    room.tab("Generate")
+    expect(room.page.locator("#go")).to_be_visible()
+    room.page.get_by_text("How to sample").click()
+    room.fill("ask-max_new_tokens", "3")
+    return room
+
+
+def ask(room, text: str) -> None:
+    room.fill("ask-prompt", text)
+    room.page.locator("#go").click()
+
+
+def cards(room):
+    return room.page.locator(f"{ROOM} article")
+
+
+def test_several_prompts_again_keep_and_take_away(asking, tmp_path):
+    room = asking
+    ask(room, "Name a fish.\n---\nName a bird.")
+    expect(cards(room)).to_have_count(2, timeout=90_000)
+    for i in range(2):
+        expect(cards(room).nth(i).locator(".state").first).to_contain_text(
+            re.compile(r"\d+ tokens, [\d.]+ s, \d+ tokens/s"), timeout=90_000
+        )
+    cards(room).nth(0).get_by_role("button", name="Regenerate").click()
+    expect(room.page.locator("#ask-status")).to_contain_text("At temperature 0 the likeliest token is always taken")
+    cards(room).nth(1).get_by_role("button", name="Keep").click()
+    expect(cards(room).nth(1).get_by_role("button", name="Kept")).to_have_attribute("aria-pressed", "true")
+    room.fill("ask-temperature", "1")
+    ask(room, PAYLOADS[0])
+    expect(cards(room)).to_have_count(2)  # the new one, and the one that was kept
+    expect(cards(room).nth(0).locator("h3")).to_have_text(PAYLOADS[0])
+    expect(cards(room).nth(0).locator(".state").first).to_contain_text("tokens/s", timeout=60_000)
+    cards(room).nth(0).get_by_role("button", name="Regenerate").click()
+    expect(room.page.locator("#ask-status")).to_contain_text("Asked again with seed 1.")
+    expect(cards(room)).to_have_count(2)
+    for kind, name in (("csv", "answers.csv"), ("md", "answers.md")):
+        with room.page.expect_download() as waiting:
+            room.page.locator(f'{ROOM} [data-as="{kind}"]').click()
+        assert waiting.value.suggested_filename == name
+        waiting.value.save_as(tmp_path / name)
+    with (tmp_path / "answers.csv").open(newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows[0] == ["prompt", "base"] and [row[0] for row in rows[1:]] == [PAYLOADS[0], "Name a bird."]
+    assert "<img" not in (tmp_path / "answers.md").read_text()
+    cards(room).nth(1).get_by_role("button", name="Copy").first.click()
+    expect(cards(room).nth(1).get_by_role("button", name="Copied")).to_be_visible()
+    assert room.page.evaluate("window.hit") is None
+    assert room.page.locator(f"{ROOM} img, {ROOM} script, {ROOM} svg, {ROOM} iframe, {ROOM} style").count() == 0
+
+
+def test_no_prompt_is_markup(asking):
+    room = asking
+    ask(room, "\n---\n".join(payload.replace("\n", " ").replace("\x00", "") for payload in PAYLOADS))
+    expect(cards(room)).to_have_count(len(PAYLOADS), timeout=90_000)
+    assert room.page.evaluate("window.hit") is None
+    assert (
+        room.page.locator(f"{ROOM} img, {ROOM} script, {ROOM} svg, {ROOM} iframe, {ROOM} style, {ROOM} base").count()
+        == 0
+    )
+
+
+def test_wrong_values_are_told_at_their_fields(asking):
+    room = asking
+    room.fill("ask-repetition_penalty", "9")
+    ask(room, "Hello")
+    expect(room.field("ask-repetition_penalty")).to_contain_text("Repetition penalty must be at most 2.")
+    room.fill("ask-repetition_penalty", "1.2")
+    ask(room, "Hello\n---\n   \n---\nBye")
+    expect(room.page.locator("#ask-status")).to_contain_text("Prompt 2 is empty.")
+    ask(room, "\n---\n".join(["Hi"] * 17))
+    expect(room.page.locator("#ask-status")).to_contain_text("at most 15")
+    room.page.locator("#along").click()
+    expect(room.page.locator("#ask-status")).to_contain_text("Choose a tuned run that gave answers while it trained.")
