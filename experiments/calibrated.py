@@ -1,17 +1,14 @@
-"""What two steps of a run said before it started: kept as a fact of this machine, and held against the memory there is."""
+"""What two steps of a run said before it started: kept as a fact of this machine."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 
-import psutil
 from pydantic import BaseModel, ConfigDict
 
 from experiments.specs import RunSpec
 from experiments.store import Store
-
-SPARE_MB = 200.0  # left to the system and the page
 
 
 class Calibration(BaseModel):
@@ -44,16 +41,3 @@ def known(store: Store, spec: RunSpec) -> Calibration | None:
     """What was measured for such a run here, None where nothing was."""
     said = store.recall(key(spec))
     return Calibration.model_validate(said) if said else None
-
-
-def free_mb() -> float:
-    """Memory that a run could have now, in 10⁶ bytes."""
-    return psutil.virtual_memory().available / 1e6
-
-
-def refusal(needed_mb: float, here_mb: float, batch_size: int) -> str:
-    """Why a run that needs so much memory cannot start where there is so much; empty where it can."""
-    if needed_mb + SPARE_MB <= here_mb:
-        return ""
-    what = "a smaller batch or a lighter method" if batch_size > 1 else "a lighter method or a smaller model"
-    return f"This run needs {needed_mb:,.0f} MB at its highest and {here_mb:,.0f} MB are free: choose {what}."

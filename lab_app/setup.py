@@ -14,7 +14,7 @@ from typing import Any
 import gradio as gr
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from experiments import advice, estimates, methods, presets, specs
+from experiments import advice, estimates, fitting, methods, presets, specs
 from experiments.catalog import models, tasks
 from experiments.specs import RunSpec, SpecError, TrainSettings
 from lab_app import controls, sentences, tables
@@ -130,6 +130,7 @@ def _check(found: Sequence[RunSpec], entry: models.ModelEntry, problems: Problem
         for spec in found:
             try:
                 specs.check(spec, arch)
+                fitting.check(spec, arch)
             except SpecError as error:
                 problems.add(spec.method, error)
 

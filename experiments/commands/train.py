@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from experiments import advice, analysis, export, mirrors, recorded, specs, templates
+from experiments import advice, analysis, export, fitting, mirrors, recorded, specs, templates
 from experiments.catalog import models
 from experiments.catalog.cache import ResourceError, lab_home
 from experiments.commands import own
@@ -120,6 +120,7 @@ def complete(data: dict[str, Any]) -> RunSpec:
         raise SpecError([specs.Problem("model", str(error))]) from None
     if arch := models.arch(entry):
         specs.check(spec, arch)
+        fitting.check(spec, arch)
     return spec.model_copy(update={"model": entry.key, "weights": spec.weights or models.weights_of(entry)})
 
 

@@ -53,11 +53,3 @@ def test_what_was_measured_is_the_next_estimate(base, home):
     assert (estimate.seconds, estimate.peak_mb, estimate.basis) == (60.0, 1500, "from two steps of it here")
     wider = spec.model_copy(update={"train": spec.train.model_copy(update={"batch_size": 9})})
     assert calibrated.known(store, wider) is None
-
-
-def test_what_cannot_fit_is_refused_with_the_numbers():
-    assert calibrated.refusal(1000, 4000, 4) == ""
-    assert calibrated.refusal(3900, 4000, 4) == (
-        "This run needs 3,900 MB at its highest and 4,000 MB are free: choose a smaller batch or a lighter method."
-    )
-    assert calibrated.refusal(9e9, 4000, 1).endswith("choose a lighter method or a smaller model.")

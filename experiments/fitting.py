@@ -1,0 +1,49 @@
+"""Whether a run fits into this machine, foretold before anything is loaded: the calculator's memory model against what is here."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import psutil
+
+from experiments import methods
+from experiments.accounting import Arch
+from experiments.accounting.memory import Load, predict
+from experiments.specs import Problem, RunSpec, SpecError
+
+SPARE_MB = 200.0  # left to the system and the page
+ROW_TOKENS = 90  # tokens a row with the chat template
+CARDS, LIMIT = Path("/proc/driver/nvidia/gpus"), Path("/sys/fs/cgroup/memory.max")
+
+
+def needed_mb(spec: RunSpec, arch: Arch) -> float:
+    """The highest memory of a step of this run, in 10⁶ bytes: foretold, to some percent."""
+    rows = spec.train.batch_size
+    load = Load(batch_size=rows, tokens=spec.data.max_length if spec.data else ROW_TOKENS, learnt=50, keeps_base=True)
+    return predict(arch, methods.find(spec.method), spec.settings, load).total / 1e6
+
+
+def here_mb() -> float | None:
+    """Memory of this machine, or of the container, in 10⁶ bytes; None with a GPU, whose own is not known without torch."""
+    if CARDS.is_dir() and any(CARDS.iterdir()):
+        return None
+    whole = psutil.virtual_memory().total
+    with contextlib.suppress(OSError, ValueError):  # not Linux, or no limit
+        whole = min(whole, int(LIMIT.read_text()))
+    return whole / 1e6
+
+
+def check(spec: RunSpec, arch: Arch) -> None:
+    """Raise `SpecError` with the numbers where the run cannot fit."""
+    here = here_mb()
+    if here is not None and (said := refusal(needed_mb(spec, arch), here, spec.train.batch_size)):
+        raise SpecError([Problem("train.batch_size", said)])
+
+
+def refusal(needed: float, here: float, batch_size: int) -> str:
+    """Why a run that needs so much memory cannot start where there is so much; empty where it can."""
+    if needed + SPARE_MB <= here:
+        return ""
+    what = "a smaller batch or a lighter method" if batch_size > 1 else "a lighter method or a smaller model"
+    return f"This run needs about {needed:,.0f} MB at its highest and there are {here:,.0f} MB here: choose {what}."

@@ -1,0 +1,47 @@
+"""What cannot fit is refused with the numbers, before anything is loaded."""
+
+import pytest
+
+from experiments import fitting
+from experiments.accounting import llama_arch
+from experiments.catalog import models
+from experiments.specs import RunSpec, SpecError, build
+from lab_app import setup
+
+ARCH = llama_arch(models.MODELS[0].config)
+
+
+def spec(method: str = "lora", **train) -> RunSpec:
+    return build(RunSpec, {"model": "smollm2-135m", "task": "pirate", "method": method, "train": train})
+
+
+def test_the_real_model_needs_about_what_was_measured():
+    """LoRA on all matrices 1,791 MB, full fine-tuning 3,692 MB at batch 4 (README, docs/LOG.md)."""
+    assert fitting.needed_mb(spec(), ARCH) == pytest.approx(1791, rel=0.15)
+    assert fitting.needed_mb(spec("full"), ARCH) == pytest.approx(3692, rel=0.15)
+    assert fitting.needed_mb(spec(batch_size=64), ARCH) > 2 * fitting.needed_mb(spec(batch_size=4), ARCH)
+
+
+def test_what_cannot_fit_is_refused_with_the_numbers(monkeypatch):
+    monkeypatch.setattr(fitting, "here_mb", lambda: 2500.0)
+    fitting.check(spec(), ARCH)
+    with pytest.raises(SpecError) as caught:
+        fitting.check(spec("full"), ARCH)
+    (problem,) = caught.value.problems
+    assert problem.field == "train.batch_size" and problem.sentence.endswith(
+        "MB at its highest and there are 2,500 MB here: choose a smaller batch or a lighter method."
+    )
+    monkeypatch.setattr(fitting, "here_mb", lambda: None)
+    fitting.check(spec("full"), ARCH)
+
+
+def test_the_form_says_so_at_the_batch(home, monkeypatch):
+    monkeypatch.setattr(fitting, "here_mb", lambda: 1000.0)
+    _, problems = setup.order(setup.draft({**setup.start(), "methods": ["full"]}))
+    assert "there are 1,000 MB here" in problems["train.batch_size"]
+
+
+def test_this_machine_has_memory():
+    here = fitting.here_mb()
+    assert here is None or here > 500
+    assert fitting.refusal(9e9, 4000, 1).endswith("choose a lighter method or a smaller model.")
