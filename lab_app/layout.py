@@ -63,7 +63,7 @@ def build_app(lab: Lab) -> gr.Blocks:
 
 
 def _build(tab: ModuleType, lab: Lab, page: Page, shell: gr.Tab) -> None:
-    there = drawn("", "opened.js", "<div></div>")
+    there = drawn("", "opened.js", "<div></div>", elem_classes="lab-unseen")
     tab.build(lab, page, Room(shell, (shell.select, there.load)))
 
 
