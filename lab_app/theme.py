@@ -24,7 +24,7 @@ class Ink:
 
 
 BASE = Ink("#6b6b6b", "#a3a3a3", "1 3")
-SPARE = (Ink("#8a6d00", "#f0e442", "10 3"), Ink("#5b5bd6", "#a5a5ff", "4 4"))
+SPARE = (Ink("#a3399c", "#e08adb", "3 5"), Ink("#4d7c0f", "#a3d65c", "9 4"))
 INKS = {
     "base": BASE,
     "lora": Ink("#0072b2", "#56b4e9"),
@@ -32,6 +32,11 @@ INKS = {
     "prefix": Ink("#008a65", "#2cc79a", "2.5 2.5"),
     "partial": Ink("#b8578f", "#e39ac3", "9 3 2 3"),
     "full": Ink("#d55e00", "#ff8a4c", "14 3"),
+    "p-tuning": Ink("#8a6d00", "#f0e442", "10 3"),
+    "ia3": Ink("#5b5bd6", "#a5a5ff", "4 4"),
+    "layernorm": Ink("#00808c", "#3fc1cf", "5 2 1 2"),
+    "bitfit": Ink("#7a4a1e", "#d0a070", "12 2 2 2"),
+    "few-shot": Ink("#6b6b6b", "#a3a3a3", "6 2 1 2"),
     "zero-shot": BASE,
 }
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from lab_app import charts
+from experiments.methods import METHODS
+from lab_app import charts, theme
 from tests.unit.records import finished, record, running, step
 
 
@@ -38,3 +39,9 @@ def test_two_runs_of_a_method_are_named_by_what_differs():
 def test_an_empty_chart_has_a_title_and_no_series():
     value = charts.Curves([]).value()
     assert value["title"] and value["series"] == []
+
+
+def test_every_method_is_drawn_in_a_colour_and_dash_of_its_own():
+    inks = {method.key: theme.ink(method.key) for method in METHODS}
+    assert len({(ink.light, ink.dash) for ink in inks.values()}) == len(METHODS)
+    assert len({(ink.dark, ink.dash) for ink in inks.values()}) == len(METHODS)
