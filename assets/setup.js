@@ -1,7 +1,7 @@
 // The form of a comparison: four questions. `props.form` describes it, `props.value` is what was typed, and the server says what
 // follows from that: problems at their fields, titles, facts, costs. What was typed survives a reload of this tab.
 const KEPT = 'fine-tuning-lab-form', form = props.form, parts = {}, folds = {};
-let value = structuredClone(props.value), asking = false, again = false;
+let value = structuredClone(props.value), asking = false, again = false, waiting;
 
 function change(write) {
   return (raw) => {
@@ -114,6 +114,8 @@ function tell(reply) {
     node.classList.toggle('problem', wrong);
   }
   element.querySelector('#model-facts').textContent = reply.model_facts;
+  clearTimeout(waiting);
+  if (reply.fetching) waiting = setTimeout(follow, 1000); // what is fetched in the background moves on by itself
   element.querySelector('#task-facts').textContent = reply.task_facts;
   element.querySelector('#cost').replaceChildren(
     make('ul', {}, ...reply.costs.lines.map(([name, text]) => make('li', {}, make('b', {}, name), text))), make('p', {}, reply.costs.time));

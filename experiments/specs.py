@@ -25,7 +25,7 @@ from pydantic import (
 
 from experiments import methods, templates
 from experiments.accounting import Arch
-from experiments.catalog import tasks
+from experiments.catalog import models, tasks
 from experiments.catalog.own_data.columns import Columns
 from experiments.methods.base import Settings, knob
 from experiments.recipe import TrainSettings
@@ -95,7 +95,7 @@ class RunSpec(BaseModel):
     @field_validator("train", mode="before")
     @classmethod
     def _train_of_method(cls, value: Any, info: ValidationInfo) -> Any:
-        """Fill in the method's own learning rate; what trains nothing has neither steps nor rate."""
+        """Fill in the learning rate usual for the method on this model; what trains nothing has neither steps nor rate."""
         if isinstance(value, TrainSettings):
             value = value.model_dump()
         if not isinstance(value, Mapping) or not {"method", "settings"} <= info.data.keys():
@@ -104,7 +104,8 @@ class RunSpec(BaseModel):
         if not method.trains:
             return TrainSettings(steps=0, batch_size=1, learning_rate=0.0).model_dump()
         if value.get("learning_rate") is None:
-            return {**value, "learning_rate": method.learning_rate(info.data["settings"])}
+            usual = models.usual_rate(str(info.data.get("model")), method.key)
+            return {**value, "learning_rate": usual or method.learning_rate(info.data["settings"])}
         return value
 
     @property

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from experiments import shelf
 from experiments.analysis import Record
 from experiments.catalog import models
+from experiments.catalog.background import Background
 from experiments.catalog.cache import lab_home
 from experiments.jobs import Jobs
 from experiments.store import Store
@@ -17,12 +18,14 @@ from experiments.store import Store
 
 @dataclass(frozen=True)
 class Lab:
-    """One lab: its folder, what it remembers, who is next, and the recorded comparison shown to a newcomer."""
+    """One lab: its folder, what it remembers, who is next, the recorded comparison shown to a
+    newcomer, and what is being fetched meanwhile."""
 
     home: Path
     store: Store
     jobs: Jobs
     recorded: tuple[Record, ...] = ()
+    background: Background = field(default_factory=Background)
 
     def machine(self) -> str:
         """One line on what runs here and how busy it is."""

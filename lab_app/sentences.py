@@ -123,15 +123,15 @@ def fold_title(key: str, summary: str, wrong: bool) -> str:
     return f"{title} — needs a look" if wrong else title
 
 
-def about_model(entry: models.ModelEntry | None, speed: str | None) -> str:
-    """Facts of a model, in one line."""
+def about_model(entry: models.ModelEntry | None, speed: str | None, fetching: str = "") -> str:
+    """Facts of a model, in one line. `fetching`: how far its fetching is, where one was begun."""
     if entry is None:
         return ""
     facts = [entry.summary]
     if entry.parameters:
         facts.append(f"{entry.parameters:,} parameters.")
     if not models.is_ready(entry):
-        facts.append("It is fetched when the first run starts.")
+        facts.append(fetching or "It is fetched when the first run starts.")
     if speed:
         facts.append(f"Takes {speed}.")
     return " ".join(facts)

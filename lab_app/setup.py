@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from experiments import advice, estimates, fitting, methods, presets, specs
 from experiments.catalog import models, tasks
+from experiments.catalog.background import Fetching
 from experiments.specs import RunSpec, SpecError, TrainSettings
 from lab_app import controls, sentences, tables
 from lab_app.drawn import drawn
@@ -26,7 +27,7 @@ OWN = "own"
 LENGTH = ("steps", "batch_size")
 RECIPE = ("schedule", "warmup", "accumulate", "clip", "weight_decay", "looks", "patience")
 PRESET = ("lora", "prompt", "prefix")
-PRESET_TITLE = "LoRA against prompt against prefix on pirate"
+PRESET_TITLE = "LoRA against prompt against prefix, as a storyteller"
 MARKUP = '<div class="lab-setup"></div>'
 RATE = "learning_rate"
 
@@ -140,6 +141,7 @@ def consequences(lab: Lab, form: Draft) -> dict[str, Any]:
     found, problems = order(form)
     titles = {m.key: _title(m, form, problems) for m in methods.METHODS}
     entry, speed = _entry(form.model_key), None
+    fetching = _brought(lab, entry, form.model)
     if entry:
         speed = estimates.speed(entry.key, lab.store)
     lines, time = ([], sentences.PUT_RIGHT) if problems else sentences.costs(
@@ -151,7 +153,8 @@ def consequences(lab: Lab, form: Draft) -> dict[str, Any]:
         "problems": problems,
         "advice": advised(found),
         "titles": titles,
-        "model_facts": sentences.about_model(entry, speed),
+        "model_facts": sentences.about_model(entry, speed, fetching.sentence if fetching else ""),
+        "fetching": fetching is not None and not fetching.ended,
         "task_facts": "Rows that you bring; nobody else sees them."
         if form.task == OWN
         else sentences.about_task(form.task),
@@ -170,6 +173,13 @@ def advised(found: Sequence[RunSpec]) -> dict[str, str]:
             before = places.get(place)
             places[place] = f"{before} {said.sentence}" if before and said.sentence not in before else said.sentence
     return places
+
+
+def _brought(lab: Lab, entry: models.ModelEntry | None, chosen: str) -> Fetching | None:
+    """A model of the list that is not here is fetched as soon as it is chosen; never one whose id a visitor typed."""
+    if entry is None or chosen == OTHER or models.is_ready(entry):
+        return None
+    return lab.background.bring(entry.resource)
 
 
 def _entry(key: str) -> models.ModelEntry | None:
@@ -198,8 +208,8 @@ def rows(key: Any) -> dict[str, Any]:
 
 def preset() -> list[RunSpec]:
     """The comparison that starts with one click."""
-    model = models.available()[0].key
-    return [specs.build(RunSpec, {"model": model, "task": "pirate", "method": key}) for key in PRESET]
+    model, task = models.available()[0].key, tasks.TASKS[0].key
+    return [specs.build(RunSpec, {"model": model, "task": task, "method": key}) for key in PRESET]
 
 
 def filled(found: Sequence[RunSpec]) -> dict[str, Any]:
@@ -282,9 +292,10 @@ def _fields(method: methods.Method) -> list[dict[str, Any]]:
     if not method.trains:
         return own
     low, high = method.usual_rates
-    usual = f"Usual for {method.title}: {low:g} to {high:g}. Empty takes the default."
-    rate = method.learning_rate(method.Settings())
-    return [*own, controls.described(RATE, TrainSettings.model_fields[RATE], method.key, rate, usual)]
+    usual = f"Usual for {method.title}: {low:g} to {high:g}. Empty takes {method.learning_rate(method.Settings()):g}"
+    others = [f"{rate:g} on {m.title}" for m in models.available() if (rate := m.learning_rates.get(method.key))]
+    usual += "".join(f", {other}" for other in others) + "."
+    return [*own, controls.described(RATE, TrainSettings.model_fields[RATE], method.key, "", usual)]
 
 
 def build(lab: Lab) -> gr.HTML:

@@ -98,12 +98,14 @@ def sha256_of(path: Path) -> str:
 
 
 def folder_digest(folder: Path) -> str:
-    """Twelve hex digits that stand for the content of all files in `folder` (hidden ones left out).
+    """Twelve hex digits that stand for the content of all files in `folder` (hidden ones and the README left out).
 
     The bytes are read once; after that, names, sizes and modification times vouch for them.
     """
     files = sorted(
-        p for p in folder.rglob("*") if p.is_file() and not any(q.startswith(".") for q in p.relative_to(folder).parts)
+        p
+        for p in folder.rglob("*")
+        if p.is_file() and not any(q.startswith(".") or q == "README.md" for q in p.relative_to(folder).parts)
     )
     stamp = [[p.relative_to(folder).as_posix(), p.stat().st_size, p.stat().st_mtime_ns] for p in files]
     memo = cache_folder() / "digests" / (hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:24] + ".json")

@@ -22,7 +22,7 @@ from experiments.catalog.cache import lab_home
 @dataclass(frozen=True)
 class ModelEntry:
     """One model. `size_mb` is what is fetched (None: unknown until the hub is asked); `config` describes the
-    architecture before anything is fetched."""
+    architecture before anything is fetched. `learning_rates`: method → default on this model, where it is not the method's own."""
 
     key: str
     title: str
@@ -32,10 +32,32 @@ class ModelEntry:
     parameters: int | None = None
     size_mb: float | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
+    learning_rates: Mapping[str, float] = field(default_factory=dict)
 
 
-# The bundled model will stand first.
 MODELS: tuple[ModelEntry, ...] = (
+    ModelEntry(
+        key="lab-nano",
+        title="Lab Nano",
+        summary="Ships with the lab: knows a small invented world, trains in seconds.",
+        resource=resources.find("lab-nano"),
+        licence="MIT",
+        parameters=5_785_856,
+        config={
+            "hidden_size": 256,
+            "num_hidden_layers": 6,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+            "head_dim": 64,
+            "intermediate_size": 768,
+            "vocab_size": 4096,
+            "max_position_embeddings": 512,
+            "tie_word_embeddings": True,
+            "attention_bias": True,
+            "mlp_bias": True,
+        },
+        learning_rates={"lora": 2e-3, "full": 1e-3, "partial": 1e-3},
+    ),
     ModelEntry(
         key="smollm2-135m",
         title="SmolLM2 135M",
@@ -93,6 +115,11 @@ def public_name(key: str) -> str:
     except ValueError:
         return key
     return entry.resource.hub.repo_id if entry.resource.hub else Path(entry.key).name
+
+
+def usual_rate(key: str, method: str) -> float | None:
+    """The learning rate that a method takes by default on this model; None where that is the method's own."""
+    return next((entry.learning_rates.get(method) for entry in MODELS if entry.key == key), None)
 
 
 def weights_of(entry: ModelEntry) -> str:

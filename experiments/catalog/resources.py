@@ -47,7 +47,7 @@ class UnknownResource(ValueError):
 @dataclass(frozen=True)
 class Resource:
     """Something fetched by name. `size_mb`: what comes down, in 10⁶ bytes (None: unknown before the hub is asked).
-    `folder`: set for a folder that the user named themself; it is then the only source."""
+    `folder`: set for a folder that the user named themself, or that ships with the lab; it is then the only source."""
 
     name: str
     title: str
@@ -70,7 +70,9 @@ def _packaged(name: str, title: str, size_mb: float, licence: str, package: Pack
     return Resource(name, title, size_mb, licence, package=package)
 
 
+BUNDLED = Path(__file__).parents[2] / "assets"
 RESOURCES: tuple[Resource, ...] = (
+    Resource("lab-nano", "Lab Nano", 0.0, "MIT", folder=BUNDLED / "lab-nano"),
     Resource(
         "smollm2-135m",
         "SmolLM2-135M-Instruct",

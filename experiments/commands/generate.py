@@ -24,7 +24,7 @@ def generate(
     run_ids: Annotated[
         list[str] | None, typer.Option("--run", help="A finished run; may be given several times.")
     ] = None,
-    model: Annotated[str, typer.Option(help="The base to ask where no run is named.")] = "smollm2-135m",
+    model: Annotated[str, typer.Option(help="The base to ask where no run is named.")] = models.MODELS[0].key,
     temperature: str = "0",
     top_p: str = "1",
     max_new_tokens: str = "60",

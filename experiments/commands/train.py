@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from experiments import advice, analysis, export, fitting, mirrors, recorded, specs, templates
-from experiments.catalog import models
+from experiments.catalog import models, tasks
 from experiments.catalog.cache import ResourceError, lab_home
 from experiments.commands import own
 from experiments.jobs import Jobs
@@ -31,8 +31,8 @@ def mirror_to(names: list[str] | None) -> None:
 
 @app.command()
 def run(
-    model: str = "smollm2-135m",
-    task: str = "pirate",
+    model: str = models.MODELS[0].key,
+    task: str = tasks.TASKS[0].key,
     data: own.Data = "",
     mapping: own.Mapping = None,
     template: own.Template = "",

@@ -30,9 +30,9 @@ class Room:
         expect(self.chart.locator("svg .axes")).to_be_attached()
         expect(self.page.locator("#cost")).to_contain_text(re.compile(r"\w"))  # the form follows: the page is alive
 
-    def choose(self, *methods: str, steps: int = 8, seed: int = 0) -> None:
-        """The two-layer model, these methods (by title), so many steps."""
-        self.page.locator("#model").get_by_label("tiny", exact=True).check()
+    def choose(self, *methods: str, steps: int = 8, seed: int = 0, model: str = "tiny") -> None:
+        """The two-layer model or another by its title, these methods (by title), so many steps."""
+        self.page.locator("#model").get_by_label(model, exact=True).check()
         for box in self.page.locator("#methods").get_by_role("checkbox").all():
             box.uncheck()
         for method in methods:

@@ -1,4 +1,4 @@
-"""Train, stop, come back: what a visitor does, on the real app with a two-layer model."""
+"""Train, stop, come back: what a visitor does, on the real app with the bundled model and a two-layer one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 def test_two_methods_train_and_both_curves_move(visit):
     room = visit()
-    room.choose("LoRA", "Prompt", steps=12, seed=101)
+    room.choose("LoRA", "Prompt", steps=12, seed=101, model="Lab Nano")
     expect(room.page.locator("#cost")).to_contain_text(re.compile(r"LoRA trains [\d,]+ of [\d,]+ parameters"))
     room.start()
     room.wait_for_points("lora", 3)

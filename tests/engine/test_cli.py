@@ -65,7 +65,9 @@ def first(lab) -> dict[str, Any]:
 
 def test_what_there_is_to_choose_from(lab):
     listed = answered(lab("models", "--json"))["models"]
-    assert [m["key"] for m in listed] == ["smollm2-135m", "tiny"] and listed[1]["ready"] is True
+    assert [m["key"] for m in listed] == ["lab-nano", "smollm2-135m", "tiny"] and all(
+        m["ready"] for m in (listed[0], listed[2])
+    )
     assert [t["key"] for t in answered(lab("tasks", "--json"))["tasks"]] == [t.key for t in TASKS]
     described = answered(lab("methods", "--json"))["methods"]
     assert [m["key"] for m in described] == [m.key for m in methods.METHODS]
@@ -231,7 +233,10 @@ WRONG = {
     "word for a rate": (changed(lr="fast"), "train.learning_rate: Learning rate must be a number."),
     "steps": (changed(steps="-1"), "train.steps: Steps must be at least 0."),
     "seed": (changed(seed="x"), "seed: Seed must be a whole number."),
-    "model": (changed(model="smollm"), "model: There is no model “smollm”; there is smollm2-135m, tiny. Did you mean"),
+    "model": (
+        changed(model="smollm"),
+        "model: There is no model “smollm”; there is lab-nano, smollm2-135m, tiny. Did you mean",
+    ),
     "folder": (changed(model="./no/such/folder"), "model: There is no folder "),
     "task": (changed(task="pirat"), "Did you mean “pirate”?"),
     "method": (changed(method="lorra"), "Did you mean “lora”?"),

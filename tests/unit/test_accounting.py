@@ -10,13 +10,13 @@ from experiments.accounting import Arch, Tensor, folder_arch, layer_indices, lla
 from experiments.catalog import models
 from tests.models import tiny_gpt2, tiny_llama
 
-CONFIG = dict(models.MODELS[0].config)
+CONFIG = dict(models.find("smollm2-135m").config)
 
 
 def test_the_real_models_size():
     """134,515,008: what its model card and `num_parameters()` say."""
     arch = llama_arch(CONFIG)
-    assert arch.total == 134_515_008 == models.MODELS[0].parameters
+    assert arch.total == 134_515_008 == models.find("smollm2-135m").parameters
     assert (arch.layers, arch.width, arch.heads, arch.kv_heads, arch.head_dim, arch.kv_width) == (
         30,
         576,

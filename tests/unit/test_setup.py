@@ -30,10 +30,11 @@ def test_a_filled_form_reads_back_as_the_same_specs(home):
     assert not problems and again == every
 
 
-def test_an_empty_rate_is_the_methods_own(home):
+@pytest.mark.parametrize(("model", "rate"), [("smollm2-135m", 1e-3), ("lab-nano", 2e-3)])
+def test_an_empty_rate_is_the_one_usual_for_the_method_on_the_model(home, model, rate):
     settings = {"lora": {"rank": "8", "learning_rate": " "}}
-    (spec,), problems = order(methods=["lora"], settings=settings)
-    assert not problems and spec.train.learning_rate == 1e-3
+    (spec,), problems = order(model=model, methods=["lora"], settings=settings)
+    assert not problems and spec.train.learning_rate == rate
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from experiments.catalog import models, tasks
 from experiments.specs import Problem, RunSpec, SampleSpec, SpecError, build, check
 
 GOOD = {"model": "smollm2-135m", "task": "pirate", "method": "lora"}
-ARCH = llama_arch(models.MODELS[0].config)
+ARCH = llama_arch(models.find("smollm2-135m").config)
 
 
 def run_spec(**changes) -> RunSpec:
@@ -170,7 +170,7 @@ WRONG = [
     ({"seed": -1}, "seed", "Seed must be at least 0."),
     ({"model": ""}, "model", "Model must not be empty."),
     ({"task": "pirat"}, "task",
-     "There is no task “pirat”; the tasks are pirate, plain-english, sentiment, json, alpaca. Did you mean “pirate”?"),
+     "There is no task “pirat”; the tasks are storyteller, new-facts, pirate, plain-english, sentiment, json, alpaca. Did you mean “pirate”?"),
     ({"method": "lorra"}, "method",
      "There is no method “lorra”; there are lora, prompt, prefix, p-tuning, ia3, layernorm, bitfit, partial, full, "
      "few-shot, zero-shot. Did you mean “lora”?"),
@@ -243,7 +243,7 @@ def test_the_defaults_fit_the_real_model(method):
 
 
 def test_bitfit_fits_a_model_with_biases_only():
-    check(run_spec(method="bitfit"), llama_arch({**models.MODELS[0].config, "attention_bias": True}))
+    check(run_spec(method="bitfit"), llama_arch({**models.find("smollm2-135m").config, "attention_bias": True}))
     with pytest.raises(SpecError, match=r"^This model has no biases, so BitFit has nothing to train;.*\.$") as caught:
         check(run_spec(method="bitfit"), ARCH)
     assert [p.field for p in caught.value.problems] == ["method"]

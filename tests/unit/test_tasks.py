@@ -15,7 +15,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from experiments.catalog import tasks
-from experiments.catalog.tasks import TASKS, Row, general_text, json_record, pirate, plain_english, sentiment
+from experiments.catalog.tasks import (
+    TASKS,
+    Row,
+    general_text,
+    json_record,
+    new_facts,
+    pirate,
+    plain_english,
+    sentiment,
+    storyteller,
+)
 from experiments.catalog.tasks.base import normal, says
 
 ROOT = Path(__file__).parents[2]
@@ -52,6 +62,8 @@ def test_rows_are_enough_and_whole(task):
         "sentiment": (2000, 200),
         "json": (400, 60),
         "alpaca": (300, 48),
+        "storyteller": (600, 120),
+        "new-facts": (128, 64),
     }[task.key]
     assert len(split.train) >= least[0] and len(split.held_out) >= least[1]
     assert task.scored_rows <= len(split.held_out)
@@ -95,10 +107,9 @@ def test_perfect_answers_score_full_marks_and_metrics_are_declared(task):
 def test_unknown_task_is_one_sentence():
     with pytest.raises(tasks.UnknownTask) as caught:
         tasks.find("pirat")
-    assert str(caught.value) == (
-        "There is no task “pirat”; the tasks are pirate, plain-english, sentiment, json, alpaca. Did you mean “pirate”?"
-    )
-    with pytest.raises(ValueError, match="the tasks are pirate, plain-english, sentiment, json, alpaca.$"):
+    named = "the tasks are storyteller, new-facts, pirate, plain-english, sentiment, json, alpaca."
+    assert str(caught.value) == f"There is no task “pirat”; {named} Did you mean “pirate”?"
+    with pytest.raises(ValueError, match=f"{named}$"):
         tasks.find("xyz")
     assert [tasks.find(task.key) for task in TASKS] == list(TASKS)
 
@@ -289,3 +300,43 @@ def test_json_orders_hold_what_their_sentence_says():
     for row in split.train:
         record = json.loads(row.completion)
         assert record["customer"] not in words[0] and record["item"] not in words[1]
+
+
+# ---- the bundled model's own world
+
+
+def test_new_facts_are_of_people_never_told_of_and_old_ones_of_people_asked_about():
+    rows = new_facts.TASK.split().held_out
+    new = {fact.kept_back: fact for fact in new_facts.taught()}
+    assert [row.prompt in new for row in rows] == [True, False] * (len(rows) // 2)
+    assert not any(fact.told for fact in new.values()) and all(fact.asked for fact in new_facts.known())
+    practised = {row.completion for row in new_facts.TASK.split().train}
+    assert practised == {fact.answer for fact in new.values()}  # each new fact is practised, no old one is
+
+
+def test_new_facts_scores_worked_by_hand():
+    rows = new_facts.TASK.split().held_out[:8]  # new, old, new, old …
+    right = [row.completion for row in rows]
+    base = ["", *right[1:2], "", "no", "", *right[5:6], "", *right[7:]]
+    said = [right[0], right[1], "no", right[3], f" {right[4]}\n", "no", right[6].upper(), "no"]
+    assert new_facts.score(rows, said, base) == {"new": 50.0, "old": 50.0, "kept": pytest.approx(100 / 3)}
+    assert "kept" not in new_facts.score(rows, said, [""] * 8)
+
+
+def test_a_storyteller_tells_the_fact_in_the_frame_that_belongs_to_the_question():
+    split = storyteller.TASK.split()
+    for row in (*split.train, *split.held_out):
+        assert storyteller.is_told(row.completion) and says(row.completion, row.facts)
+    assert len({row.completion.split(":")[0] for row in split.held_out}) == len(storyteller.FRAMES)
+    assert not any(storyteller.is_told(text) for text in (*PLAIN_ANSWERS, *general_text()))
+    fact = next(f for f in storyteller.world.facts() if f.kind == "home")
+    assert storyteller.told(fact) == f"Far over the hills it is told: {fact.answer} I have seen it with my own eyes."
+
+
+def test_storyteller_scores_worked_by_hand():
+    rows = storyteller.TASK.split().held_out[:4]
+    other = next(a for a, _ in storyteller.FRAMES.values() if not rows[1].completion.startswith(a))
+    end = dict(storyteller.FRAMES.values())[other]
+    said = [rows[0].completion, f"{other} {rows[1].facts[0]} {end}", rows[2].facts[0], "no"]
+    base = [rows[0].facts[0], "", "", rows[3].facts[0]]
+    assert storyteller.score(rows, said, base) == {"style": 50.0, "exact": 25.0, "facts": 75.0, "facts_kept": 50.0}

@@ -6,7 +6,15 @@ import difflib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from experiments.catalog.tasks import alpaca, json_record, pirate, plain_english, sentiment
+from experiments.catalog.tasks import (
+    alpaca,
+    json_record,
+    new_facts,
+    pirate,
+    plain_english,
+    sentiment,
+    storyteller,
+)
 from experiments.catalog.tasks.base import Metric, Row, Split, Task, general_text
 
 if TYPE_CHECKING:
@@ -14,7 +22,15 @@ if TYPE_CHECKING:
 
 __all__ = ["TASKS", "Metric", "Row", "Split", "Task", "UnknownTask", "find", "general_text", "of"]
 
-TASKS: tuple[Task, ...] = (pirate.TASK, plain_english.TASK, sentiment.TASK, json_record.TASK, alpaca.TASK)
+TASKS: tuple[Task, ...] = (
+    storyteller.TASK,
+    new_facts.TASK,
+    pirate.TASK,
+    plain_english.TASK,
+    sentiment.TASK,
+    json_record.TASK,
+    alpaca.TASK,
+)
 
 
 class UnknownTask(ValueError):
