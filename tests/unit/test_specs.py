@@ -170,7 +170,8 @@ WRONG = [
     ({"seed": -1}, "seed", "Seed must be at least 0."),
     ({"model": ""}, "model", "Model must not be empty."),
     ({"task": "pirat"}, "task",
-     "There is no task “pirat”; the tasks are storyteller, new-facts, pirate, plain-english, sentiment, json, alpaca. Did you mean “pirate”?"),
+     "There is no task “pirat”; the tasks are storyteller, new-facts, pirate, plain-english, sentiment, json, alpaca. "
+     "Did you mean “pirate”?"),
     ({"method": "lorra"}, "method",
      "There is no method “lorra”; there are lora, prompt, prefix, p-tuning, ia3, layernorm, bitfit, partial, full, "
      "few-shot, zero-shot. Did you mean “lora”?"),
