@@ -71,7 +71,7 @@ def _recipe(steps: int | None, only_world: bool, settings: list[str]) -> Recipe:
             raise ValueError(f"“{setting[:40]}” is not of the form name=value.")
         asked[name.strip()] = value.strip()
     if only_world:
-        asked["shares"] = ONLY_THE_WORLD
+        asked |= {"shares": ONLY_THE_WORLD, "late_shares": ONLY_THE_WORLD}
     if steps is not None:
         laid = int(asked.get("steps", Recipe.model_fields["steps"].default))
         asked |= {"stop": steps, "steps": max(steps, laid)}
@@ -98,7 +98,7 @@ def _begin(recipe: Recipe, folder: Path, fresh: bool) -> tuple[Pretraining, Path
     if fresh:
         shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    training = Pretraining(recipe, rows, folder)
+    training = Pretraining(recipe, rows, folder, lambda final: corpus.late_rows(made, final))
     if training.take_up():
         people.print(f"Going on from step {training.progress.step} of {training.recipe.stop}.")
     return training, kept

@@ -117,10 +117,13 @@ def loss_of(model: Any, ids_BT: Tensor, half: bool) -> Tensor:
 
 
 class Pretraining:
-    """A training under way: a model, its optimizer, the rows [steps × rows, length + 1], and how far it is."""
+    """A training under way: a model, its optimizer, the rows [steps × rows, length + 1], how far it is; `late` lays out the
+    rows of the late steps."""
 
-    def __init__(self, recipe: Recipe, rows: Tokens, folder: Path):
+    def __init__(self, recipe: Recipe, rows: Tokens, folder: Path, late: Callable[[Recipe], Tokens]):
         self.recipe, self.rows, self.folder = recipe, rows, folder
+        self._lay_late = late
+        self._late_rows: Tokens | None = None
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model = build(recipe).to(self.device).train()
         self.optimizer = optimizer_of(self.model, recipe)
@@ -131,8 +134,8 @@ class Pretraining:
     def step(self) -> float:
         """One step; returns its loss."""
         recipe, at = self.recipe, self.progress.step
-        ids_BT = torch.from_numpy(self.rows[at * recipe.rows : (at + 1) * recipe.rows].astype("int64"))
-        if recipe.halves(at):
+        ids_BT = torch.from_numpy(self._rows_of(at).astype("int64"))
+        if at < recipe.late:
             middle = recipe.length // 2
             ids_BT = torch.cat([ids_BT[:, : middle + 1], ids_BT[:, middle:]])
         loss = loss_of(self.model, ids_BT.to(self.device), self.half)
@@ -144,6 +147,14 @@ class Pretraining:
         self.optimizer.zero_grad(set_to_none=True)
         self.progress.step += 1
         return float(loss.detach())
+
+    def _rows_of(self, step: int) -> Tokens:
+        if step < self.recipe.late:
+            return self.rows[step * self.recipe.rows : (step + 1) * self.recipe.rows]
+        if self._late_rows is None:  # only now is it sure where the training ends
+            self._late_rows = self._lay_late(self.recipe)
+        at = step - self.recipe.late
+        return self._late_rows[at * self.recipe.rows : (at + 1) * self.recipe.rows]
 
     def run(self, enough: Callable[[], bool], every: int = 25) -> Iterator[Progress]:
         """Train to the last step, or until told that it is enough; gives the progress every few steps."""

@@ -8,22 +8,25 @@ Shapes: B rows, T tokens, N tokens of a text.
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch.nn import functional as F
 
+from experiments.catalog.cache import write_text
 from experiments.engine import generation
 from experiments.engine.models import Base
+from experiments.engine.pretraining import half_precision
 from experiments.pretraining import corpus as corpora
 from experiments.pretraining import texts, world
 from experiments.pretraining.corpus import Corpus, Tokens
 from experiments.pretraining.kneser_ney import KneserNey
 
-ROW = 256  # tokens that the model is given at a time; the first of a row is predicted from the one before
+ROW, NEW = 256, 128  # tokens that the model is given at a time, and how many of them are new
 BATCH = 8
 SAMPLES, SAMPLE_TOKENS = 20, 60
 SAMPLING = {"temperature": 0.8, "top_p": 0.95}
@@ -44,26 +47,45 @@ def measure(base: Base, corpus: Corpus, say: Say, facts_of_each: int | None = No
 def bits_per_byte(base: Base, corpus: Corpus, say: Say) -> dict[str, dict[str, float]]:
     """For each source, on its held-out documents: the model's bits per byte, and those of two 5-gram models, one of all
     the training text and one of this source alone, the better of which counts."""
-    own = {source: training_text(corpus, source) for source in corpus.sources}
-    vocabulary = len(base.tokenizer)
-    say("counting 5-grams", 0, None)
-    whole = KneserNey(np.concatenate([*own.values()]), vocabulary)
+    ngrams = five_grams(corpus, len(base.tokenizer), say)
     found = {}
-    for source, read in own.items():
+    for source in corpus.sources:
         say(f"reading held-out text: {source}", 0, None)
         tokens_N = np.concatenate(corpus.held_out(source))
         size = len(str(base.tokenizer.decode(tokens_N.tolist(), skip_special_tokens=True)).encode())
-        per_byte = 1 / math.log(2) / size
-        ngrams = [
-            -float(m.log_probabilities(tokens_N)[1:].sum()) * per_byte for m in (whole, KneserNey(read, vocabulary))
-        ]
+        of_all, of_source = (bits(n, size) for n in ngrams[source])
         found[source] = {
-            "model": round(nats(base.model, tokens_N) * per_byte, 4),
-            "five_gram": round(min(ngrams), 4),
-            "five_gram_of_all": round(ngrams[0], 4),
-            "five_gram_of_source": round(ngrams[1], 4),
+            "model": bits(nats(base.model, tokens_N), size),
+            "five_gram": min(of_all, of_source),
+            "five_gram_of_all": of_all,
+            "five_gram_of_source": of_source,
             "bytes": size,
         }
+    return found
+
+
+def bits(nats: float, size: int) -> float:
+    """Nats of a text of `size` bytes as bits per byte."""
+    return round(nats / math.log(2) / size, 4)
+
+
+def five_grams(corpus: Corpus, vocabulary: int, say: Say) -> dict[str, list[float]]:
+    """Source → nats of its held-out text under the 5-gram model of all the text and under that of the source alone.
+
+    Kept beside the corpus: they rest on nothing else.
+    """
+    kept = corpus.folder / "five-grams.json"
+    if kept.exists():
+        return json.loads(kept.read_text(encoding="utf8"))
+    say("counting 5-grams", 0, None)
+    own = {source: training_text(corpus, source) for source in corpus.sources}
+    whole = KneserNey(np.concatenate([*own.values()]), vocabulary)
+    found = {}
+    for source, read in own.items():
+        tokens_N = np.concatenate(corpus.held_out(source))
+        alone = KneserNey(read, vocabulary)
+        found[source] = [-float(m.log_probabilities(tokens_N)[1:].sum()) for m in (whole, alone)]
+    write_text(kept, json.dumps(found))
     return found
 
 
@@ -78,24 +100,28 @@ def training_text(corpus: Corpus, source: str) -> Tokens:
 
 @torch.no_grad()
 def nats(model: Any, tokens_N: Tokens) -> float:
-    """−ln p of all tokens but the first, read in rows of `ROW`."""
-    total = 0.0
-    for ids_BT in _batches(tokens_N):
-        ids_BT = ids_BT.to(model.device)
-        logits_BTV = model(input_ids=ids_BT[:, :-1], use_cache=False).logits
-        targets = ids_BT[:, 1:].flatten()
-        total += float(F.cross_entropy(logits_BTV.flatten(0, 1).float(), targets, reduction="none").double().sum())
+    """−ln p of all tokens but the first. Windows of `ROW` overlap, so that each token but those at the very beginning has at
+    least `ROW` − `NEW` before it.
+    """
+    ids_N = torch.from_numpy(tokens_N.astype(np.int64)).to(model.device)
+    first = min(ROW, len(ids_N) - 1)
+    total = float(_losses(model, ids_N[None, : first + 1]).sum())
+    starts = list(range(first + 1, len(ids_N), NEW))
+    whole = [s for s in starts if s + NEW <= len(ids_N)]
+    for i in range(0, len(whole), BATCH):
+        ids_BT = torch.stack([ids_N[s + NEW - ROW - 1 : s + NEW] for s in whole[i : i + BATCH]])
+        total += float(_losses(model, ids_BT)[:, -NEW:].sum())
+    if len(whole) < len(starts):
+        last = ids_N[max(len(ids_N) - ROW - 1, 0) :]
+        total += float(_losses(model, last[None])[:, -(len(ids_N) - starts[-1]) :].sum())
     return total
 
 
-def _batches(tokens_N: Tokens) -> Iterator[torch.Tensor]:
-    """Rows of `ROW` + 1 tokens, each beginning with the last of the one before; the rest as a row of its own."""
-    whole = (len(tokens_N) - 1) // ROW
-    rows = [torch.from_numpy(tokens_N[i * ROW : i * ROW + ROW + 1].astype(np.int64)) for i in range(whole)]
-    for i in range(0, whole, BATCH):
-        yield torch.stack(rows[i : i + BATCH])
-    if len(tokens_N) - 1 > whole * ROW:
-        yield torch.from_numpy(tokens_N[whole * ROW :].astype(np.int64))[None]
+def _losses(model: Any, ids_BT: torch.Tensor) -> torch.Tensor:
+    """−ln p of each token but the first of every row, (B, T − 1)."""
+    with torch.autocast(ids_BT.device.type, torch.bfloat16, enabled=half_precision(ids_BT.device)):
+        logits_BTV = model(input_ids=ids_BT[:, :-1], use_cache=False).logits
+    return F.cross_entropy(logits_BTV.float().mT, ids_BT[:, 1:], reduction="none").double()
 
 
 def facts(base: Base, say: Say, of_each: int | None = None) -> dict[str, dict[str, int]]:

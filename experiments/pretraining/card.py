@@ -52,12 +52,15 @@ def _table(head: str, rows: list[str]) -> str:
 
 
 def _data(recipe: Mapping[str, Any]) -> str:
-    rows = [f"| {NAMES[source]} | {share:.0%} |" for source, share in recipe["shares"].items()]
+    late = recipe["late_shares"]
+    rows = [
+        f"| {NAMES[source]} | {share:.0%} | {late.get(source, 0):.0%} |" for source, share in recipe["shares"].items()
+    ]
     return (
         "## Data and licence\n\nThe weights are MIT, like the lab. Fetched texts are not part of it; each is checked against a "
         "recorded sha256, stripped of doubles and split by hash, whole chapters, scenes and conversations, before anything is "
         "trained. Held out of the Bibles are the chapters that the task `plain-english` holds out.\n\n"
-        + _table("| text | of all tokens read |", rows)
+        + _table("| text | of the tokens read | in the late steps |", rows)
     )
 
 
@@ -65,13 +68,14 @@ def _training(training: Mapping[str, Any]) -> str:
     recipe, curve = training["recipe"], training["curve"]
     tokens = training["steps_done"] * recipe["rows"] * recipe["length"]
     where = "one GPU" if training["device"] == "cuda" else f"a CPU, {training['threads']} thread(s)"
+    note = f" {training['note']}" if training.get("note") else ""
     shown = [curve[round(i * (len(curve) - 1) / (CURVE_ROWS - 1))] for i in range(CURVE_ROWS)] if curve else []
     rows = [f"| {step:,} | {loss:.3f} | {rate * recipe['learning_rate']:.2e} |" for step, loss, rate in shown]
     return (
         f"## Training\n\n{tokens:,} tokens in {training['steps_done']:,} steps of {recipe['rows'] * recipe['length']:,}, "
         f"{training['seconds'] / 60:.0f} minutes on {where}. AdamW, learning rate {recipe['learning_rate']:g}, level, then falling to "
-        f"zero in the last {recipe['decay']:.0%}; rows of {recipe['length'] // 2} tokens, from {recipe['long_from']:.0%} on of "
-        f"{recipe['length']}; seed {recipe['seed']}. The loss is in nats a token, over the mixture.\n\n"
+        f"zero in the last {recipe['decay']:.0%}; rows of {recipe['length'] // 2} tokens, from {recipe['late_from']:.0%} on of "
+        f"{recipe['length']}; seed {recipe['seed']}. The loss is in nats a token, over the mixture.{note}\n\n"
         + _table("| step | training loss | learning rate |", rows)
     )
 
@@ -83,7 +87,7 @@ def _quality(measured: Mapping[str, Any]) -> str:
     ]
     facts = [f"| {kind} | {f['asked']:,} | {f['right'] / f['asked']:.1%} |" for kind, f in measured["facts"].items()]
     return (
-        "## Quality\n\nBits per byte on held-out text (less is better), read in rows of 256 tokens, beside a 5-gram model with "
+        "## Quality\n\nBits per byte on held-out text (less is better), each token with 128 to 255 before it, beside a 5-gram model with "
         "modified Kneser–Ney smoothing on the same tokens: the better of one trained on all the text and one trained on that "
         "source alone.\n\n"
         + _table("| held-out text | this model | 5-gram | less by |", bits)

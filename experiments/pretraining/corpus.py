@@ -7,7 +7,7 @@ of its documents (int16 NumPy arrays, read without pickle). `rows` lays them out
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from experiments.pretraining.tokenizer import train, whole
 
 Tokens = NDArray[np.int16]
 VERSION = 1  # raised when the text or the tokenizer is made otherwise
+LATE_PASSES = 500  # the number of the first pass of the late steps
 TOKENIZER_PASSES = 6  # of the world, among the texts that the tokenizer is trained on
 HELD_OUT_SEED = 1_000_000  # the stream of random numbers of documents that are never trained on
 
@@ -98,28 +99,44 @@ def encode(tokenizer: Tokenizer, documents: Sequence[Sequence[str]]) -> list[Tok
 
 
 def rows(corpus: Corpus, recipe: Recipe, progress: Progress | None = None) -> Tokens:
-    """All rows of the training, [steps × rows, length + 1], each source in its share, mixed by the seed."""
-    wanted = recipe.steps * recipe.rows
+    """The rows of the steps before the late ones [steps × rows, length + 1], each source in its share, mixed by the seed."""
+    return _laid(corpus, recipe, recipe.shares, recipe.steps * recipe.rows, 0, progress)
+
+
+def late_rows(corpus: Corpus, recipe: Recipe, progress: Progress | None = None) -> Tokens:
+    """The rows of the late steps [(stop − late) × rows, length + 1]; generated text in passes of its own."""
+    wanted = max(recipe.stop - recipe.late, 1) * recipe.rows
+    return _laid(corpus, recipe, recipe.late_shares, wanted, LATE_PASSES, progress)
+
+
+def _laid(
+    corpus: Corpus, recipe: Recipe, shares: Mapping[str, float], wanted: int, first_pass: int, progress: Progress | None
+) -> Tokens:
     tokenizer = corpus.tokenizer
     parts = []
-    for source, share in recipe.shares.items():
+    for source, share in shares.items():
         if progress:
             progress(f"laying out {source}", 0, None)
         count = round(wanted * share)
-        stream = np.concatenate([*_stream(corpus, tokenizer, source, recipe, count * recipe.length + 1)])
-        parts.append(_cut(stream, count, recipe.length))
+        if count:
+            made = _stream(corpus, tokenizer, source, (recipe.seed, first_pass), count * recipe.length + 1)
+            parts.append(_cut(np.concatenate([*made]), count, recipe.length))
     laid = np.concatenate(parts)
     laid = laid[np.random.default_rng(recipe.seed).permutation(len(laid))]
     return np.resize(laid, (wanted, recipe.length + 1))  # rounding may leave a row too few: the first again
 
 
-def _stream(corpus: Corpus, tokenizer: Tokenizer, source: str, recipe: Recipe, wanted: int) -> Iterator[Tokens]:
-    """Passes over a source, its documents in another order each time, until there are `wanted` tokens."""
-    made, number = 0, 0
+def _stream(
+    corpus: Corpus, tokenizer: Tokenizer, source: str, beginning: tuple[int, int], wanted: int
+) -> Iterator[Tokens]:
+    """Passes over a source, its documents in another order each time, until there are `wanted` tokens. `beginning`: the
+    seed, and the number of the first pass."""
+    seed, number = beginning
+    made = 0
     kept = corpus.train(source) if source not in GENERATED else []
     while made < wanted:
-        documents = kept or encode(tokenizer, generated(source, 1000 * recipe.seed + number))
-        order = random.Random(f"{recipe.seed} {source} {number}").sample(range(len(documents)), len(documents))
+        documents = kept or encode(tokenizer, generated(source, 1000 * seed + number))
+        order = random.Random(f"{seed} {source} {number}").sample(range(len(documents)), len(documents))
         for i in order:
             yield documents[i]
             made += len(documents[i])

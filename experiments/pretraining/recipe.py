@@ -15,14 +15,24 @@ SHARES: Mapping[str, float] = {
     "world-prose": 0.10,
     "world-questions": 0.20,
 }
+LATE_SHARES: Mapping[str, float] = {
+    "bible-bbe": 0.06,
+    "bible-web": 0.06,
+    "austen": 0.22,
+    "chitchat": 0.29,
+    "shakespeare": 0.27,
+    "world-prose": 0.02,
+    "world-questions": 0.08,
+}
 ONLY_THE_WORLD: Mapping[str, float] = {"world-prose": 0.35, "world-questions": 0.65}
 
 
 class Recipe(BaseModel):
     """What is read, by what model, how it is trained.
 
-    `shares`: of all tokens read, which part comes from where. A step reads `rows` rows of `length` + 1 tokens; before
-    `long_from` (a share of the steps) as twice as many of half the length, which costs less. The learning rate warms
+    `shares`: of all tokens read, which part comes from where; `late_shares`: the same from `late_from` on (a share of the
+    steps), when what is easy is known. A step reads `rows` rows of `length` + 1 tokens; before `late_from` as twice as
+    many of half the length, which costs less. The learning rate warms
     up, stands still and falls to zero in the last `decay` of the steps in a straight line (Hu et al. 2024, MiniCPM, 4).
     `steps` fixes which rows there are, `stop` after how many the training ends: until the fall begins it may be changed.
     """
@@ -30,6 +40,7 @@ class Recipe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     shares: Mapping[str, float] = Field(default_factory=lambda: dict(SHARES))
+    late_shares: Mapping[str, float] = Field(default_factory=lambda: dict(LATE_SHARES))
     seed: int = Field(0, ge=0, lt=2**31)
     vocabulary: int = Field(4096, ge=300, le=4096)
     width: int = Field(256, ge=16, le=1024)
@@ -39,9 +50,9 @@ class Recipe(BaseModel):
     inner: int = Field(768, ge=16, le=4096)
     length: int = Field(256, ge=16, le=2048, multiple_of=2)
     rows: int = Field(4, ge=1, le=256)
-    steps: int = Field(24_000, ge=1, le=1_000_000)
+    steps: int = Field(26_000, ge=1, le=1_000_000)
     stop: int = Field(0, ge=0, le=1_000_000, validate_default=True)
-    long_from: float = Field(0.8, ge=0, le=1)
+    late_from: float = Field(0.8, ge=0, le=1)
     warm_up: int = Field(100, ge=0)
     decay: float = Field(0.35, gt=0, le=1)
     learning_rate: float = Field(2.5e-3, gt=0, le=1)
@@ -52,7 +63,7 @@ class Recipe(BaseModel):
     def _ends_with_its_rows(cls, data: object) -> object:
         """Where nothing else is said, all rows are read."""
         if isinstance(data, Mapping) and not data.get("stop"):
-            return {**data, "stop": data.get("steps", 24_000)}
+            return {**data, "stop": data.get("steps", 26_000)}
         return data
 
     @model_validator(mode="after")
@@ -77,9 +88,10 @@ class Recipe(BaseModel):
         """The step at which the learning rate begins to fall."""
         return round(self.stop * (1 - self.decay))
 
-    def halves(self, step: int) -> bool:
-        """Whether a step reads its rows as two halves."""
-        return step < self.stop * self.long_from
+    @property
+    def late(self) -> int:
+        """The step from which on the late shares and whole rows are read."""
+        return round(self.stop * self.late_from)
 
     def same_but_for_its_end(self, other: Recipe) -> bool:
         """Whether the two train alike until the learning rate of the shorter one falls."""

@@ -9,7 +9,7 @@ import pytest
 
 from experiments.catalog.tasks import plain_english
 from experiments.pretraining import corpus, rdata, stories, texts, world
-from experiments.pretraining.recipe import SHARES, Recipe
+from experiments.pretraining.recipe import LATE_SHARES, SHARES, Recipe
 from experiments.pretraining.tokenizer import END, train, whole
 
 
@@ -69,6 +69,8 @@ def test_rows_hold_each_source_in_its_share_and_in_an_order_of_the_seed(tmp_path
     rows = corpus.rows(made, recipe)
     assert rows.shape == (200, 33) and (rows == corpus.rows(made, recipe)).all()
     assert (rows != corpus.rows(made, recipe.model_copy(update={"seed": 1}))).any()
+    late = corpus.late_rows(made, recipe.model_copy(update={"late_shares": {"world-prose": 1.0}}))
+    assert late.shape == (40, 33) and not {tuple(row) for row in late} & {tuple(row) for row in rows}
     user = made.tokenizer.token_to_id("<|user|>")
     assert 0.6 < (rows == user).any(1).mean() < 0.8  # rows of questions; a story has no user
     assert made.sources == ["world-prose", "world-questions"]
@@ -82,7 +84,8 @@ def test_the_tokenizer_gives_every_text_back_and_takes_digits_one_by_one():
 
 
 def test_the_shares_are_whole_and_the_learning_rate_warms_stands_and_falls():
-    assert sum(SHARES.values()) == pytest.approx(1)
+    assert sum(SHARES.values()) == pytest.approx(1) and sum(LATE_SHARES.values()) == pytest.approx(1)
+    assert set(SHARES) == set(LATE_SHARES)
     recipe = Recipe(steps=1000, warm_up=10, decay=0.4)
     rates = [recipe.rate(step) for step in range(1000)]
     assert rates[0] == 0.1 and set(rates[9:600]) == {1.0} and 0 < rates[999] < 0.01
