@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from experiments import specs
+from experiments.catalog import tasks
 from experiments.specs import RunSpec
 
 
@@ -17,7 +18,7 @@ class Preset:
     title: str
     runs: dict[str, dict[str, Any]]
     train: dict[str, Any] = field(default_factory=dict)
-    task: str = "pirate"
+    task: str = tasks.TASKS[0].key
 
     def specs(self, model: str) -> list[RunSpec]:
         """Its runs on this model."""

@@ -6,7 +6,7 @@ from experiments import methods, presets, specs
 from experiments.accounting import llama_arch
 from experiments.catalog import models
 
-ARCH = llama_arch({**models.MODELS[0].config, "attention_bias": True})
+ARCH = llama_arch({**models.find("smollm2-135m").config, "attention_bias": True})
 
 
 @pytest.mark.parametrize("preset", presets.PRESETS, ids=lambda p: p.key)
