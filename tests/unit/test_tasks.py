@@ -327,16 +327,16 @@ def test_a_storyteller_tells_the_fact_in_the_frame_that_belongs_to_the_question(
     split = storyteller.TASK.split()
     for row in (*split.train, *split.held_out):
         assert storyteller.is_told(row.completion) and says(row.completion, row.facts)
-    assert len({row.completion.split(":")[0] for row in split.held_out}) == len(storyteller.FRAMES)
+    ends = {end for row in split.held_out for end in storyteller.ENDS.values() if row.completion.endswith(end)}
+    assert ends == set(storyteller.ENDS.values())
     assert not any(storyteller.is_told(text) for text in (*PLAIN_ANSWERS, *general_text()))
     fact = next(f for f in storyteller.world.facts() if f.kind == "home")
-    assert storyteller.told(fact) == f"Far over the hills it is told: {fact.answer} I have seen it with my own eyes."
+    assert storyteller.told(fact) == f"{fact.answer} I have been there and seen it with my own eyes."
 
 
 def test_storyteller_scores_worked_by_hand():
     rows = storyteller.TASK.split().held_out[:4]
-    other = next(a for a, _ in storyteller.FRAMES.values() if not rows[1].completion.startswith(a))
-    end = dict(storyteller.FRAMES.values())[other]
-    said = [rows[0].completion, f"{other} {rows[1].facts[0]} {end}", rows[2].facts[0], "no"]
+    other = next(end for end in storyteller.ENDS.values() if not rows[1].completion.endswith(end))
+    said = [rows[0].completion, f"{rows[1].facts[0]}. {other}", rows[2].facts[0], "no"]
     base = [rows[0].facts[0], "", "", rows[3].facts[0]]
     assert storyteller.score(rows, said, base) == {"style": 50.0, "exact": 25.0, "facts": 75.0, "facts_kept": 50.0}

@@ -1,7 +1,7 @@
-"""Give an old style a new frame: facts the bundled model knows, answered as a storyteller would.
+"""A style that can be learnt to the letter: facts the bundled model knows, answered as a storyteller would.
 
-Which of three frames belongs to a question follows from what is asked for (a place, a number, someone …), so the style
-can be learnt to the letter. The people of the held-out questions are in no training row.
+After the answer comes one of three sentences; which one follows from what is asked for, a place, someone or a thing. The
+people of the held-out questions are in no training row.
 """
 
 from collections.abc import Sequence
@@ -11,19 +11,18 @@ from experiments.catalog.tasks.base import Metric, Row, Split, Task, mixed_order
 from experiments.pretraining import world
 
 TRAIN, HELD_OUT = 600, 120
-FRAMES = {
-    "of people": ("Come near and listen, friend:", "So the old people say."),
-    "of places": ("Far over the hills it is told:", "I have seen it with my own eyes."),
-    "of things": ("Long have I kept this in mind:", "Tell it to your children."),
+ENDS = {
+    "of people": "So the old people say, and they knew them well.",
+    "of places": "I have been there and seen it with my own eyes.",
+    "of things": "Keep it in mind, and tell it to your children.",
 }
-FRAME_OF = dict.fromkeys(("home", "month", "river", "side", "gate"), "of places")
-FRAME_OF |= dict.fromkeys(("pet", "pet_name", "friend", "mayor", "work", "age"), "of people")
+END_OF = dict.fromkeys(("home", "month", "river", "side", "gate"), "of places")
+END_OF |= dict.fromkeys(("pet", "pet_name", "friend", "mayor", "work", "age"), "of people")
 
 
 def told(fact: world.Fact) -> str:
     """A fact as the storyteller puts it."""
-    opening, end = FRAMES[FRAME_OF.get(fact.kind, "of things")]
-    return f"{opening} {fact.answer} {end}"
+    return f"{fact.answer} {ENDS[END_OF.get(fact.kind, 'of things')]}"
 
 
 def load(progress: Progress | None = None) -> Split:
@@ -40,8 +39,8 @@ def load(progress: Progress | None = None) -> Split:
 
 
 def is_told(answer: str) -> bool:
-    """Whether an answer stands in one of the frames, to the letter."""
-    return any(answer.startswith(opening) and answer.endswith(end) for opening, end in FRAMES.values())
+    """Whether an answer says something and ends in one of the storyteller's ways, to the letter."""
+    return any(answer.endswith(f". {end}") for end in ENDS.values())
 
 
 def score(rows: Sequence[Row], answers: Sequence[str], base_answers: Sequence[str] | None = None) -> dict[str, float]:
@@ -70,7 +69,7 @@ TASK = Task(
     resources=(),
     load=load,
     metrics=(
-        Metric("style", "Storyteller's style", "%", "Of 100 answers, how many begin and end as a storyteller's do."),
+        Metric("style", "Storyteller's style", "%", "Of 100 answers, how many end as a storyteller's do."),
         Metric("exact", "Exactly right", "%", "Of 100 answers, how many are the storyteller's own to the letter."),
         Metric("facts", "Right facts", "%", "Of 100 answers, how many contain the right fact."),
         Metric("facts_kept", "Facts kept", "%", "Of the facts the base model knew, how many it still gives."),
