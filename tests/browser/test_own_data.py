@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from playwright.sync_api import expect
 
 PAYLOADS = [
@@ -22,8 +20,8 @@ def bring(room, text: str = ROWS) -> None:
     page.set_input_files("#own-file", {"name": "rows.csv", "mimeType": "text/csv", "buffer": text.encode()})
 
 
-def test_rows_are_shown_as_they_are_trained_on_and_trained(room):
-    room.open()
+def test_rows_are_shown_as_they_are_trained_on_and_trained(visit):
+    room = visit()
     room.choose("LoRA", steps=2)
     bring(room)
     row = room.page.locator(".own-row").first
@@ -42,11 +40,15 @@ def test_rows_are_shown_as_they_are_trained_on_and_trained(room):
     room.wait_for_end("lora")
     expect(room.page.locator("#table")).to_contain_text("rouge-l")
     assert room.page.evaluate("window.hit") is None
+    stranger = visit(room.link()[room.link().index("?") :])  # a link does not open rows of somebody else's
+    expect(stranger.status).to_contain_text("This lab has no run of that address.")
+    expect(stranger.page.locator("#results")).not_to_contain_text("It is")
 
 
-def test_a_bad_file_is_one_sentence_and_the_next_one_works(room):
-    room.open()
+def test_a_bad_file_is_one_sentence_and_the_next_one_works(visit):
+    room = visit()
+    room.choose("LoRA")
     bring(room, "a,b\n1,2,3\n")
-    expect(room.page.locator(".own-wrong")).to_have_text(re.compile("Line 2 has 3 cells"))
+    expect(room.page.locator(".lab-own .problem")).to_contain_text("Line 2 has 3 cells")
     bring(room)
     expect(room.page.locator(".own-row").first).to_be_visible(timeout=30_000)
