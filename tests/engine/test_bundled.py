@@ -32,7 +32,8 @@ def tuned(nano, tmp_path_factory):
             happened = list(training.run(spec, nano, tmp_path_factory.mktemp("adapter")))
             assert isinstance(happened[-1], events.Finished), happened[-1]
             looks = [e for e in happened if isinstance(e, events.Evaluated)]
-            found["base"], found[method] = next(e for e in looks if e.subject == "base"), looks[-1]
+            found |= {"base": next(e for e in looks if e.subject == "base")}
+            found |= {method: [e for e in looks if e.subject == "tuned"][-1]}
     return found
 
 
