@@ -138,12 +138,13 @@ def mark(form: Sequence[Field], problems: Mapping[str, str]) -> dict[Component, 
 
 
 def summary(described: Sequence[Mapping[str, Any]], values: Mapping[str, Any]) -> str:
-    """The values of a form in one line, for the title of its fold."""
+    """The values of a form in one line, for the title of its fold; what is left empty is left out."""
     parts = []
     for item in described:
         value = values.get(item["name"])
         text = (
             ("on" if value else "off") if isinstance(value, bool) else str(value if value is not None else "").strip()
         )
-        parts.append(f"{item['title'].lower()} {text if len(text) <= 24 else text[:23] + '…'}")
+        if text:
+            parts.append(f"{item['title'].lower()} {text if len(text) <= 24 else text[:23] + '…'}")
     return ", ".join(parts)
