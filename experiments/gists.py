@@ -69,7 +69,7 @@ def make(entry: Entry, rows: Iterable[Row]) -> Gist:
     except ValueError:  # of a task or method that is not there any more: it is still listed
         return _asked(json.loads(entry.spec)) | {"status": entry.last}
     record = analysis.fold(analysis.Record(spec, *entry.key), rows)
-    return of_record(record) | {"status": entry.last}
+    return of_record(record) | ({"status": entry.last} if entry.ended or entry.last == "queued" else {})
 
 
 def of_record(record: analysis.Record) -> Gist:

@@ -41,10 +41,10 @@ def pretrain(
     """Pretrain the bundled model; stopped (Ctrl+C) or killed, the same command goes on where it was."""
     folder = folder or lab_home() / "pretraining" / "lab-nano"
     out = out or folder.with_name(folder.name + "-finished")
-    with sentences(as_json):
+    with sentences(as_json), _signals() as stop:
         recipe = _recipe(steps, only_world, settings or [])
         training, tokenizer = _begin(recipe, folder, fresh)
-        done = _train(training, tokenizer, minutes)
+        done = _train(training, tokenizer, minutes, stop)
         if done:
             from experiments.engine.pretraining import export
 
@@ -104,11 +104,11 @@ def _begin(recipe: Recipe, folder: Path, fresh: bool) -> tuple[Pretraining, Path
     return training, kept
 
 
-def _train(training: Pretraining, tokenizer: Path, minutes: float | None) -> bool:
+def _train(training: Pretraining, tokenizer: Path, minutes: float | None, stop: threading.Event) -> bool:
     """Train to the end or to a signal, with checkpoints on the way; whether the end was reached."""
     saved = said = time.monotonic()
     timed = minutes is not None and training.progress.step < training.recipe.falls_from()
-    with _signals() as stop, progress_bar() as (bar, row):
+    with progress_bar() as (bar, row):
         for at in training.run(stop.is_set):
             if minutes is not None and timed and at.step >= STEPS_TO_KNOW_THE_SPEED:
                 training.end_after(minutes)

@@ -88,4 +88,9 @@ class Room:
         return field.input_value()
 
     def tab(self, title: str) -> None:
+        """Open a tab; on a phone those that find no room are folded into a menu."""
+        if not self.page.get_by_role("tab", name=title).count():
+            self.page.locator(".overflow-menu > button").click()
+            self.page.locator(".overflow-dropdown button", has_text=title).click()
+            return
         self.page.get_by_role("tab", name=title).click()

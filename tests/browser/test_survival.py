@@ -69,4 +69,5 @@ def test_a_network_that_is_cut_for_three_seconds_loses_nothing(app, visit, watch
         expect(room.stop_button).to_be_enabled()
         room.stop_button.click()
         expect(room.status).to_contain_text("Stopped by you")
-    line.close()
+        room.page.close()
+        line.close()

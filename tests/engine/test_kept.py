@@ -88,4 +88,4 @@ def test_one_more_block_keeps_what_the_closed_form_says(family, method, settings
         "phi",
         "gpt_neox",
     ):  # there the first block keeps less: part of it is frozen
-        assert more[0] == pytest.approx(more[1], rel=0.08)
+        assert more[0] == pytest.approx(more[1], rel=0.15 if odd else 0.08)
