@@ -80,8 +80,11 @@ def activation_bytes(arch: Arch, foot: Footprint, step: Step) -> int:
 
 
 def _direction_bytes(arch: Arch, foot: Footprint) -> int:
-    """PEFT multiplies A and B out with an identity matrix to measure DoRA's directions, and keeps that and A."""
-    return 4 * sum(arch.fan_in(t) * (arch.fan_in(t) + foot.rank) for t in foot.beside)
+    """PEFT multiplies A and B out with an identity matrix to measure DoRA's directions, and keeps that and A; of a matrix that
+    is stored the other way round (GPT-2's) it keeps a whole turned copy, too. The lengths are kept three times."""
+    turned = sum(t.size for t in foot.beside) if arch.family == "gpt2" else 0
+    measured = sum(arch.fan_in(t) * (arch.fan_in(t) + foot.rank) + 3 * arch.fan_out(t) for t in foot.beside)
+    return 4 * (measured + turned)
 
 
 Place = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]

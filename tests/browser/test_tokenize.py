@@ -151,7 +151,7 @@ def test_merges_an_own_bpe_and_the_loss_mask(room):
     chat = unfold(room, "chat")
     expect(chat.locator(".learnt").first).to_be_visible()
     learnt = "".join(chat.locator(".learnt").all_inner_texts())
-    assert learnt.replace("·", " ").startswith("Arr, that be Vienna, matey!<|")
+    assert learnt.replace("·", " ").startswith("Arr, that be Vienna, matey!<|end|>")
 
 
 def test_the_model_reads_and_a_candidate_is_appended(room):

@@ -82,10 +82,9 @@ def test_one_more_block_keeps_what_the_closed_form_says(family, method, settings
     except SpecError:
         assert method == "bitfit" and family in ("llama", "mistral", "gemma")
         return
-    odd = family == "gpt2" and "dora" in settings  # its matrices lie the other way round, which keeps some 11 % more
-    assert more[0] - fewer[0] == pytest.approx(more[1] - fewer[1], rel=0.15 if odd else 0.02)
+    assert more[0] - fewer[0] == pytest.approx(more[1] - fewer[1], rel=0.02)
     if method != "prefix" and family not in (
         "phi",
         "gpt_neox",
     ):  # there the first block keeps less: part of it is frozen
-        assert more[0] == pytest.approx(more[1], rel=0.15 if odd else 0.08)
+        assert more[0] == pytest.approx(more[1], rel=0.08)
