@@ -16,8 +16,8 @@ FETCHED = Path(os.environ.get("LAB_TEST_CACHE") or platformdirs.user_cache_dir("
 
 
 @pytest.fixture(scope="session")
-def fetched_home() -> Path:
-    """A lab home whose cache holds the real model, fetched and converted once on this machine."""
+def smollm2() -> Path:
+    """The folder of the real SmolLM2-135M-Instruct, weights and tokenizer, fetched and converted once on this machine."""
     from experiments.catalog import models, resources
     from experiments.engine.models import prepare
 
@@ -26,18 +26,17 @@ def fetched_home() -> Path:
     try:
         entry = models.find("smollm2-135m")
         resources.get(entry.resource)
-        prepare(entry, models.weights_of(entry))
+        return prepare(entry, models.weights_of(entry))
     finally:
         os.environ.pop("LAB_HOME")
         if before is not None:
             os.environ["LAB_HOME"] = before
-    return FETCHED
 
 
 @pytest.fixture(scope="session")
-def smollm2(fetched_home: Path) -> Path:
-    """The folder of the real SmolLM2-135M-Instruct: weights and tokenizer."""
-    return next((fetched_home / "cache").glob("**/model.safetensors")).parent
+def fetched_home(smollm2: Path) -> Path:
+    """A lab home whose cache holds the real model."""
+    return FETCHED
 
 
 @pytest.fixture(scope="session")

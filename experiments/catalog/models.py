@@ -122,11 +122,26 @@ def usual_rate(key: str, method: str) -> float | None:
     return next((entry.learning_rates.get(method) for entry in MODELS if entry.key == key), None)
 
 
+UNPACKED = "+digits"
+"""Ends the name of weights that are unpacked here. A packed file is read into a model *and* its tokenizer, so how that is
+done is part of what a run is: where it changes, so do the names of the folder made and of every run on it. This one: the
+digits are split where the file says so, which transformers' own reading leaves out."""
+
+
 def weights_of(entry: ModelEntry) -> str:
-    """Which bytes a run of this model would use now; part of the spec. May ask the hub (5 s at most). Raises
-    `ResourceError`.
+    """Which bytes a run of this model would use now, and how they are read; part of the spec. May ask the hub (5 s at
+    most). Raises `ResourceError`.
     """
-    return resources.choose(entry.resource)
+    for fetched in resources.at_hand(entry.resource):
+        return weights_in(fetched)
+    source = resources.choose(entry.resource)
+    return source + UNPACKED if source.startswith("package:") else source  # a package's weights are packed
+
+
+def weights_in(fetched: resources.Fetched) -> str:
+    """The weights of a folder that was fetched, as a spec names them."""
+    packed = _has(fetched.path, "*.gguf") and not _has(fetched.path, "*.safetensors")
+    return fetched.source + UNPACKED if packed else fetched.source
 
 
 def folder(entry: ModelEntry, weights: str) -> Path | None:
@@ -134,10 +149,14 @@ def folder(entry: ModelEntry, weights: str) -> Path | None:
     converted.
     """
     for fetched in resources.at_hand(entry.resource):
-        if fetched.source == weights and any(fetched.path.glob("*.safetensors")):
+        if fetched.source == weights and _has(fetched.path, "*.safetensors"):
             return fetched.path
     made = converted(weights)
     return made if made.is_dir() else None
+
+
+def _has(folder: Path, pattern: str) -> bool:
+    return any(folder.glob(pattern))
 
 
 def converted(weights: str) -> Path:
@@ -145,18 +164,21 @@ def converted(weights: str) -> Path:
     return lab_home() / "cache" / "converted" / "".join(c if c.isalnum() or c in "._=-" else "-" for c in weights)
 
 
+def ready(entry: ModelEntry) -> Path | None:
+    """The folder a run of this model would load now, None where something must be fetched or converted first."""
+    found = next(iter(resources.at_hand(entry.resource)), None)
+    return folder(entry, weights_in(found)) if found else None
+
+
 def is_ready(entry: ModelEntry) -> bool:
     """Whether the model can be loaded without fetching or converting anything."""
-    found = next(iter(resources.at_hand(entry.resource)), None)
-    return found is not None and folder(entry, found.source) is not None
+    return ready(entry) is not None
 
 
 def arch(entry: ModelEntry) -> Arch | None:
     """The architecture, from the weights' own headers where they are here, else from what the catalogue knows, else
     None.
     """
-    found = next(iter(resources.at_hand(entry.resource)), None)
-    ready = folder(entry, found.source) if found else None
-    if ready:
-        return folder_arch(ready)
+    if here := ready(entry):
+        return folder_arch(here)
     return llama_arch(entry.config) if entry.config else None

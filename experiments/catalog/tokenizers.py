@@ -56,14 +56,13 @@ def _smollm2(folder: Path) -> Tokenizer:
     """The model's own tokenizer: from its folder, else made from the vocabulary inside its GGUF file."""
     if (folder / "tokenizer.json").is_file():
         return from_file(folder / "tokenizer.json")
-    entry = models.find("smollm2-135m")
-    ready = models.folder(entry, models.weights_of(entry))
+    ready = models.ready(models.find("smollm2-135m"))
     if ready and (ready / "tokenizer.json").is_file():
         return from_file(ready / "tokenizer.json")
     from experiments.tokenization.packed import write_tokenizer
 
     packed = next(folder.glob("*.gguf"))
-    made = cache_folder() / "tokenizers" / f"{packed.stem}.json"
+    made = cache_folder() / "tokenizers" / f"{packed.stem}{models.UNPACKED}.json"
     return from_file(make_once(made, lambda partial: write_tokenizer(packed, partial)))
 
 
@@ -133,8 +132,7 @@ def available() -> tuple[TokenizerEntry, ...]:
 
 
 def _of_model(model: models.ModelEntry) -> TokenizerEntry | None:
-    found = next(iter(resources.at_hand(model.resource)), None)
-    ready = models.folder(model, found.source) if found else None
+    ready = models.ready(model)
     if ready is None or not (ready / "tokenizer.json").is_file():
         return None
     summary = "The tokenizer of a model of this lab."

@@ -23,6 +23,7 @@ from transformers.utils import logging
 from experiments.catalog import models, resources
 from experiments.catalog.cache import make_once
 from experiments.engine import memory
+from experiments.tokenization import packed
 
 warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)  # PEFT asks by the old name
 warnings.filterwarnings(
@@ -80,14 +81,18 @@ def prepare(entry: models.ModelEntry, weights: str, report: Report = no_report) 
     """A folder of safetensors, config and tokenizer for these weights; fetched and converted where it is not there yet."""
     if ready := models.folder(entry, weights):
         return ready
-    fetched = resources.get(entry.resource, report, weights)
+    fetched = resources.get(entry.resource, report, weights.removesuffix(models.UNPACKED))
+    if weights != (found := models.weights_in(fetched)):
+        raise ValueError(
+            f"{entry.title} is read as {found} now; what was trained on {weights} cannot be loaded any more."
+        )
     if any(fetched.path.glob("*.safetensors")):
         return fetched.path
-    packed = next(iter(fetched.path.glob("*.gguf")), None)
-    if packed is None:
+    gguf = next(iter(fetched.path.glob("*.gguf")), None)
+    if gguf is None:
         raise ValueError(f"{entry.title} holds no safetensors weights; other formats are not loaded.")
     report("unpacking the 4-bit weights to float32, once", 0, None)
-    return make_once(models.converted(weights), lambda partial: _unpack(packed, partial), progress=report)
+    return make_once(models.converted(weights), lambda partial: _unpack(gguf, partial), progress=report)
 
 
 def _unpack(gguf: Path, target: Path) -> None:
@@ -100,7 +105,10 @@ def _unpack(gguf: Path, target: Path) -> None:
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
     model.save_pretrained(target)
-    AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(target)
+    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+    if (pre := packed.fields(gguf).get("pre")) in packed.SPLITS_DIGITS:
+        tokenizer.backend_tokenizer.pre_tokenizer = packed.pre_tokenizer(pre)
+    tokenizer.save_pretrained(target)
 
 
 def load(folder: Path, key: str = "", weights: str = "") -> Base:

@@ -249,6 +249,22 @@ def test_smollm2_out_of_the_gguf_is_the_unpacked_models(tmp_path, loaded):
     assert list(made.encode(text).ids) == list(known.encode(text).ids) and made.encode(text).ids[0] == 1
 
 
+def test_smollm2_reads_numbers_digit_by_digit(smollm2, loaded):
+    """As its makers' tokenizer.json cuts, and as tiktoken encodes with the same ranks and that cut as one pattern."""
+    import tiktoken
+
+    cut = json.loads((smollm2 / "tokenizer.json").read_text("utf8"))["pre_tokenizer"]
+    words = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+    assert cut == {"type": "Sequence", "pretokenizers": [{"type": "Digits", "individual_digits": True}, words]}
+    known = loaded.get("smollm2")
+    ranks = {known.piece(i).data: i for i in range(len(known.specials), known.size)}
+    by_digit = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s"
+    theirs = tiktoken.Encoding("smollm2", pat_str=by_digit, mergeable_ranks=ranks, special_tokens={})
+    for text in ("1984", "It is 3.14159, not 22/7.", "x2 = 10_000;\n", "½ of ٣ is Ⅳ", "no number at all"):
+        assert list(known.encode(text).ids) == theirs.encode(text), text
+    assert [known.piece(i).data for i in known.encode("2024").ids] == [b"2", b"0", b"2", b"4"]
+
+
 def test_a_bundled_or_named_model_brings_its_own_tokenizer(tiny, monkeypatch, loaded):
     monkeypatch.setenv("LAB_MODELS", f"tiny={tiny}")
     assert [e.key for e in tokenizers.available()][-1] == "tiny"
@@ -269,3 +285,21 @@ def test_the_references_are_not_loaded_with_the_catalogue():
         cwd=Path(__file__).parents[2],
     )
     assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_a_run_of_an_older_lab_has_its_model_or_a_sentence(fetched_home, tmp_path, monkeypatch):
+    """Its weights were unpacked another way: they are loaded while their folder is there, and never made the new way."""
+    from experiments.catalog import models
+    from experiments.engine.models import prepare
+
+    entry = models.find("smollm2-135m")
+    old = resources.choose(entry.resource)
+    monkeypatch.setenv("LAB_RESOURCES", str(tmp_path))
+    (tmp_path / "smollm2-135m").symlink_to(folder("smollm2"))
+    monkeypatch.setenv("LAB_HOME", str(tmp_path / "home"))
+    source = resources.choose(entry.resource)
+    assert source != old and not models.is_ready(entry)
+    with pytest.raises(ValueError, match=f"what was trained on {source} cannot be loaded any more"):
+        prepare(entry, source)
+    models.converted(source).mkdir(parents=True)
+    assert prepare(entry, source) == models.converted(source)
