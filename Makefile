@@ -18,7 +18,7 @@ run: $(VENV)/run.stamp
 setup: $(VENV)/dev.stamp
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 check: setup
 	$(BIN)/ruff format --check .

@@ -90,7 +90,7 @@ def test_another_recipe_is_refused_and_another_end_is_not(prepared, tmp_path):
 
 
 def command(*extra: str) -> list[str]:
-    settings = [f"{k}={v}" for k, v in {**SMALL, "steps": 400}.items()]
+    settings = [f"{k}={v}" for k, v in {**SMALL, "steps": 4_000}.items()]
     asked = [part for s in settings for part in ("--set", s)]
     return [sys.executable, "-m", "experiments", "pretrain", "--only-world", *asked, *extra, "--json"]
 
@@ -101,7 +101,7 @@ def test_the_command_stops_politely_goes_on_and_ends_as_a_model_with_a_card(home
     with subprocess.Popen(command(), cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True) as running:
         while not (home / "pretraining" / "lab-nano-tokenizer" / "tokenizer.json").exists() and running.poll() is None:
             time.sleep(0.1)
-        time.sleep(3)
+        time.sleep(1)
         running.send_signal(signal.SIGTERM)
         said = json.loads(running.communicate(timeout=120)[0])
     assert running.returncode == 0 and not said["finished"] and (kept / "model.safetensors").exists()
