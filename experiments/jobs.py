@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from experiments import access, events, gists
-from experiments.specs import RunSpec, SampleSpec, SurpriseSpec
+from experiments.questions import SampleSpec, SurpriseSpec
+from experiments.specs import RunSpec
 from experiments.store import Key, Store
 
 MOST_WAITING = 20

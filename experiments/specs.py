@@ -30,7 +30,6 @@ from experiments.catalog.own_data.columns import Columns
 from experiments.methods.base import Settings, knob
 from experiments.recipe import TrainSettings
 
-MOST_PROMPTS = 16  # answered at once; with eight runs of 400 tokens each about 2 GB of the 135M model's memory
 Frozen = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
@@ -121,87 +120,6 @@ class RunSpec(BaseModel):
         )
 
 
-class SampleSpec(BaseModel):
-    """One question to a base model and some tuned runs of it, answered side by side with the same seed."""
-
-    model_config = Frozen
-    schema_version: Literal[1] = 1
-    model: str = Field(title="Model", min_length=1, max_length=300)
-    weights: str = Field("", max_length=300)
-    runs: tuple[str, ...] = Field((), title="Tuned runs", max_length=8)
-    prompt: str = Field(title="Prompt", min_length=1, max_length=4000)
-    more: tuple[str, ...] = knob((), "Further prompts", max_length=MOST_PROMPTS - 1, later=True)
-    temperature: float = knob(
-        0.0, "Temperature", ge=0, le=2,
-        low="0 always takes the likeliest token.", high="Above 1 answers wander.",
-    )  # fmt: skip
-    top_p: float = knob(
-        1.0, "Top-p", gt=0, le=1,
-        low="Keeps only the likeliest few.", high="1 keeps every token.",
-    )  # fmt: skip
-    max_new_tokens: int = knob(
-        60, "Length", ge=1, le=400, unit="tokens", low="Cuts answers short.", high="Takes longer."
-    )
-    seed: int = knob(0, "Seed", ge=0, le=2**31 - 1)
-    repetition_penalty: float = knob(
-        1.0, "Repetition penalty", ge=1, le=2, later=True,
-        low="1 is none.", high="Above 1.3 words that must come again are avoided, too.",
-    )  # fmt: skip
-    stop_at_end: bool = knob(
-        True, "Stop at the end token", later=True, high="Off, answers go on to the full length, whatever comes."
-    )
-
-    @field_validator("prompt")
-    @classmethod
-    def _says_something(cls, value: str) -> str:
-        if not value.strip():
-            raise ValueError("Type a prompt first.")
-        return value
-
-    @field_validator("more")
-    @classmethod
-    def _each_says_something(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for number, prompt in enumerate(value, start=2):
-            if not prompt.strip():
-                raise ValueError(f"Prompt {number} is empty.")
-            if len(prompt) > 4000:
-                raise ValueError(f"Prompt {number} is longer than 4,000 characters.")
-        return value
-
-    @property
-    def prompts(self) -> tuple[str, ...]:
-        return (self.prompt, *self.more)
-
-    @property
-    def sample_id(self) -> str:
-        return "s" + digest(self)
-
-
-class SurpriseSpec(BaseModel):
-    """How a base model, and some tuned runs of it, read a text: how surprised each is by every token, what each expects next.
-
-    With `chat` the text is put into the model's chat template first, up to where the answer begins."""
-
-    model_config = Frozen
-    schema_version: Literal[1] = 1
-    kind: Literal["surprise"] = "surprise"
-    model: str = Field(title="Model", min_length=1, max_length=300)
-    weights: str = Field("", max_length=300)
-    runs: tuple[str, ...] = Field((), title="Tuned runs", max_length=3)
-    text: str = Field(title="Text", min_length=1, max_length=4000)
-    chat: bool = Field(False, title="As a question")
-
-    @property
-    def sample_id(self) -> str:
-        return "p" + digest(self)
-
-
-def question(text: str) -> SampleSpec | SurpriseSpec:
-    """The spec of something asked of models, from its JSON."""
-    is_surprise = json.loads(text).get("kind") == "surprise"
-    return (SurpriseSpec if is_surprise else SampleSpec).model_validate_json(text)
-
-
 def digest(spec: BaseModel) -> str:
     text = json.dumps(canonical(spec), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
@@ -236,7 +154,7 @@ class SpecError(ValueError):
 
 
 def build(kind: type[BaseModel], data: Mapping[str, Any]) -> Any:
-    """A validated `RunSpec` or `SampleSpec`. Raises `SpecError` with one sentence for each wrong field."""
+    """A validated spec of this kind: a `RunSpec`, a question, columns. Raises `SpecError` with one sentence for each wrong field."""
     try:
         return kind.model_validate(data)
     except ValidationError as error:

@@ -15,7 +15,7 @@ import gradio as gr
 
 from experiments import analysis, events
 from experiments.analysis import Record
-from experiments.specs import SampleSpec
+from experiments.questions import SampleSpec
 from experiments.store import Key
 from lab_app.lab import Lab
 

@@ -8,7 +8,8 @@ from typing import Any
 from experiments import analysis, events, specs
 from experiments.catalog import models
 from experiments.jobs import QueueFull
-from experiments.specs import SpecError, SurpriseSpec
+from experiments.questions import SurpriseSpec
+from experiments.specs import SpecError
 from experiments.store import Key
 from experiments.tokenization.base import well_formed
 from lab_app import visitor

@@ -12,7 +12,8 @@ from experiments import analysis, events, specs
 from experiments.catalog import models
 from experiments.catalog.cache import lab_home
 from experiments.jobs import Jobs
-from experiments.specs import SampleSpec, SpecError
+from experiments.questions import SampleSpec
+from experiments.specs import SpecError
 from experiments.store import Store
 from experiments.terminal import AsJson, app, follow, open_store, owner, sentences
 from experiments.workers import Inline

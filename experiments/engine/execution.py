@@ -18,7 +18,8 @@ from experiments.engine import adapters, generation, surprise, training
 from experiments.engine.checkpoints import Checkpoints
 from experiments.engine.models import Base, Bases
 from experiments.jobs import Job
-from experiments.specs import RunSpec, SampleSpec, SurpriseSpec, question
+from experiments.questions import SampleSpec, SurpriseSpec, parse
+from experiments.specs import RunSpec
 from experiments.store import Key, Store
 from experiments.templates import CHAT
 
@@ -102,7 +103,7 @@ class Engine:
                 raise training.Unwanted
 
         try:
-            spec = question(self.store.entry(*key).spec)  # type: ignore[union-attr]
+            spec = parse(self.store.entry(*key).spec)  # type: ignore[union-attr]
             elapsed_s = 0.0
             base = self._base(spec.model, spec.weights, key)
             columns = [base.model, *(self._load(base, run_id) for run_id in spec.runs)]

@@ -19,7 +19,7 @@ from experiments.catalog.tasks.base import Row
 from experiments.engine import data
 from experiments.engine.context import WithContext
 from experiments.engine.loss import head_only_at
-from experiments.specs import SampleSpec
+from experiments.questions import SampleSpec
 from experiments.templates import CHAT, answer_text
 
 FLUSH_S = 0.1

@@ -14,7 +14,7 @@ import torch
 from experiments import events
 from experiments.catalog.tasks.base import Row
 from experiments.engine import data
-from experiments.specs import SurpriseSpec
+from experiments.questions import SurpriseSpec
 
 MOST_TOKENS = 512
 EXPECTED = 20

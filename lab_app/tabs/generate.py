@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 from gradio.components import Component
 
-from experiments import analysis, export, shelf, specs
+from experiments import analysis, export, questions, shelf, specs
 from experiments.analysis import Record
 from experiments.catalog import models, tasks
 from experiments.jobs import QueueFull
-from experiments.specs import RunSpec, SampleSpec, SpecError
+from experiments.questions import SampleSpec
+from experiments.specs import RunSpec, SpecError
 from experiments.store import Key
 from lab_app import controls, drawn, live, tables, visitor
 from lab_app.charts import names
@@ -69,7 +70,7 @@ def build(lab: Lab, page: Page, room: Room) -> None:
 
     def ask_all(values: dict[Component, Any]) -> dict[Any, Any]:
         chosen = [analysis.load(lab.store, run_id) for run_id in values[runs] or ()]
-        text = "\n---\n".join(probe for (probe,) in _probes(chosen)[: specs.MOST_PROMPTS])
+        text = "\n---\n".join(probe for (probe,) in _probes(chosen)[: questions.MOST_PROMPTS])
         data = {**controls.read(every, values), "prompt": text, "runs": tuple(values[runs] or ())}
         return put(data, values[page.saved]) | {prompt.widget: text}
 

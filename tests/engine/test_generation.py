@@ -14,7 +14,8 @@ from experiments import events, methods
 from experiments.engine import data, generation, training
 from experiments.engine.context import WithContext
 from experiments.engine.randomness import RandomState
-from experiments.specs import SampleSpec, SpecError, build, canonical
+from experiments.questions import SampleSpec
+from experiments.specs import SpecError, build, canonical
 from tests.engine.conftest import FEW, run_spec
 
 PROMPTS = [

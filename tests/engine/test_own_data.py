@@ -18,7 +18,8 @@ from experiments.catalog.own_data.columns import Columns
 from experiments.engine import data, generation, training
 from experiments.engine.execution import Engine
 from experiments.jobs import Jobs
-from experiments.specs import RunSpec, SampleSpec
+from experiments.questions import SampleSpec
+from experiments.specs import RunSpec
 from experiments.store import Store
 from experiments.workers import Inline
 

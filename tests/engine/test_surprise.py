@@ -12,7 +12,8 @@ from experiments.catalog import models
 from experiments.engine import data, surprise
 from experiments.engine.loss import token_losses
 from experiments.jobs import Jobs
-from experiments.specs import RunSpec, SampleSpec, SpecError, SurpriseSpec, build, question
+from experiments.questions import SampleSpec, SurpriseSpec, parse
+from experiments.specs import RunSpec, SpecError, build
 from experiments.store import Store
 from experiments.workers import Inline
 
@@ -56,7 +57,7 @@ def test_through_the_queue_base_and_tuned_read_the_same_tokens(tiny, home, monke
     assert jobs.wait(keys, 120) and store.entry(*keys[0]).last == "finished"
     asked = build(SurpriseSpec, {"model": "tiny", "weights": weights, "text": "Ahoy there", "runs": (tuned.run_id,)})
     key = jobs.ask(asked, "ann").key
-    assert question(store.entry(*key).spec) == asked and key.run_id.startswith("p")
+    assert parse(store.entry(*key).spec) == asked and key.run_id.startswith("p")
     while not store.entry(*key).ended:
         pass
     found = [row.event for row in store.events(key) if isinstance(row.event, events.Read)]
@@ -69,4 +70,4 @@ def test_through_the_queue_base_and_tuned_read_the_same_tokens(tiny, home, monke
 def test_what_cannot_be_read_is_a_sentence():
     with pytest.raises(SpecError, match="Text must not be empty"):
         spec(text="")
-    assert isinstance(question(build(SampleSpec, {"model": "tiny", "prompt": "x"}).model_dump_json()), SampleSpec)
+    assert isinstance(parse(build(SampleSpec, {"model": "tiny", "prompt": "x"}).model_dump_json()), SampleSpec)

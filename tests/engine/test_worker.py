@@ -18,7 +18,8 @@ import pytest
 from experiments import analysis, estimates, events
 from experiments.catalog import models
 from experiments.jobs import Jobs
-from experiments.specs import RunSpec, SampleSpec, build
+from experiments.questions import SampleSpec
+from experiments.specs import RunSpec, build
 from experiments.store import Key, Store
 from experiments.workers import Inline, WorkerProcess
 

@@ -6,7 +6,8 @@ import csv
 import io
 
 from experiments import events
-from experiments.specs import SampleSpec, build
+from experiments.questions import SampleSpec
+from experiments.specs import build
 from experiments.store import Key
 from lab_app import live
 from lab_app.tabs import generate

@@ -8,7 +8,8 @@ import pytest
 
 from experiments import events, jobs
 from experiments.jobs import Job, Jobs, QueueFull
-from experiments.specs import RunSpec, SampleSpec, build
+from experiments.questions import SampleSpec
+from experiments.specs import RunSpec, build
 from experiments.store import Key, Store
 
 

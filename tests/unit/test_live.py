@@ -8,7 +8,8 @@ import pytest
 
 from experiments import events, specs
 from experiments.jobs import Jobs
-from experiments.specs import RunSpec, SampleSpec
+from experiments.questions import SampleSpec
+from experiments.specs import RunSpec
 from experiments.store import Key, Store
 from lab_app import live, sentences, visitor
 from lab_app.lab import Lab

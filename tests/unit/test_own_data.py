@@ -21,7 +21,8 @@ from experiments.catalog.own_data.columns import Columns
 from experiments.catalog.own_data.table import Table, Unreadable
 from experiments.catalog.tasks.base import Row, normal
 from experiments.jobs import Jobs
-from experiments.specs import RunSpec, SampleSpec, SpecError
+from experiments.questions import SampleSpec
+from experiments.specs import RunSpec, SpecError
 from experiments.store import Store
 from experiments.templates import Codec
 

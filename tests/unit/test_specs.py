@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from experiments import methods
 from experiments.accounting import llama_arch
 from experiments.catalog import models, tasks
-from experiments.specs import Problem, RunSpec, SampleSpec, SpecError, build, check
+from experiments.questions import SampleSpec
+from experiments.specs import Problem, RunSpec, SpecError, build, check
 
 GOOD = {"model": "smollm2-135m", "task": "pirate", "method": "lora"}
 ARCH = llama_arch(models.find("smollm2-135m").config)
