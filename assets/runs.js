@@ -3,7 +3,7 @@
 const $ = (selector) => element.querySelector(selector);
 const ROW = 36, MOST = 12;
 const ENDED = ['finished', 'failed', 'cancelled', 'interrupted'];
-const number = (digits) => (v) => (v == null || v === '' ? '–' : v.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits }));
+const number = (digits) => (v) => (v == null || v === '' ? '–' : (+v.toFixed(digits) || 0).toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits }));
 const span = (digits) => (from, to) => (from == null ? number(digits)(to) : number(digits)(from) + ' → ' + number(digits)(to));
 const when = (seconds) => (seconds ? new Date(seconds * 1000).toLocaleString('en-GB', { day: '2-digit', month: 'short', hour: '2-digit', minute: '2-digit' }) : '–');
 const COLUMNS = [
@@ -48,7 +48,11 @@ function take() {
   for (const id of value.gone || []) byId.delete(id);
   if (value.deleted) deleted = value.deleted;
   rows = [...byId.values()];
-  const before = selected.size;
+  const before = value.choose ? -1 : selected.size;
+  if (value.choose) {
+    selected.clear();
+    for (const id of value.choose) selected.add(id);
+  }
   for (const id of [...selected]) if (!byId.has(id)) selected.delete(id);
   arrange();
   if (selected.size !== before) report();

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import psutil
 
-from experiments import methods
+from experiments import methods, specs
 from experiments.accounting import Arch
 from experiments.accounting.memory import Load, predict
+from experiments.catalog import models
+from experiments.catalog.cache import ResourceError
 from experiments.specs import Problem, RunSpec, SpecError
 
 SPARE_MB = 200.0  # left to the system and the page
@@ -39,6 +41,23 @@ def check(spec: RunSpec, arch: Arch) -> None:
     here = here_mb()
     if here is not None and (said := refusal(needed_mb(spec, arch), here, spec.train.batch_size)):
         raise SpecError([Problem("train.batch_size", said)])
+
+
+def ready(spec: RunSpec, local: bool = False) -> RunSpec:
+    """The spec as it can be submitted: checked against its model and this machine, with the weights that would be used now.
+
+    It may ask the hub. `local`: a folder may be a model, as on the command line. Raises `SpecError`.
+    """
+    try:
+        entry = models.find(spec.model, local)
+        arch = models.arch(entry)
+        weights = spec.weights or models.weights_of(entry)
+    except (ValueError, ResourceError) as error:
+        raise SpecError([Problem("model", str(error))]) from None
+    if arch:
+        specs.check(spec, arch)
+        check(spec, arch)
+    return spec.model_copy(update={"model": entry.key, "weights": weights})
 
 
 def refusal(needed: float, here: float, batch_size: int) -> str:

@@ -63,7 +63,7 @@ def described(name: str, info: FieldInfo, group: str, default: Any = None, help:
     kinds = {bool: "bool", int: "int"}
     return {
         "id": f"{group}-{name}", "name": name, "title": title, "help": help,
-        "label": f"{title} ({unit})" if unit and unit.lower() != title.lower() else title,
+        "label": f"{title} ({unit})" if unit and not title.lower().endswith(unit.lower()) else title,
         "kind": "choice" if get_origin(kind) is Literal else kinds.get(kind, "text"),
         "choices": list(get_args(kind)) if get_origin(kind) is Literal else [],
         "value": raw(info.default if default is None else default),

@@ -89,7 +89,7 @@ def _cells(record: Record, name: str, metrics: Sequence[tasks.Metric]) -> list[s
         shown(finished.peak_mb if finished else None),
         span(base.held_out_loss if base else None, last.held_out_loss if last else None, 2),
         *(span(record.metric("base", m.key), record.metric("tuned", m.key), 0) for m in metrics),
-        NONE if record.forgetting is None else f"{record.forgetting:+.2f}",
+        NONE if record.forgetting is None else f"{round(record.forgetting, 2) or 0.0:+.2f}",
         shown(finished.adapter_bytes / 1e6, 2) if finished and finished.adapter_bytes else NONE,
     ]
 

@@ -11,7 +11,7 @@ import typer
 
 from experiments import advice, analysis, export, fitting, mirrors, recorded, specs, templates
 from experiments.catalog import models, tasks
-from experiments.catalog.cache import ResourceError, lab_home
+from experiments.catalog.cache import lab_home
 from experiments.commands import own
 from experiments.jobs import Jobs
 from experiments.specs import RunSpec, SpecError
@@ -113,15 +113,7 @@ def record(run_ids: Annotated[list[str], typer.Argument(help="Finished runs, as 
 
 def complete(data: dict[str, Any]) -> RunSpec:
     """A checked spec with the weights that would be used now. Raises `SpecError`."""
-    spec: RunSpec = specs.build(RunSpec, data)
-    try:
-        entry = models.find(spec.model, local=True)
-    except (ValueError, ResourceError) as error:
-        raise SpecError([specs.Problem("model", str(error))]) from None
-    if arch := models.arch(entry):
-        specs.check(spec, arch)
-        fitting.check(spec, arch)
-    return spec.model_copy(update={"model": entry.key, "weights": spec.weights or models.weights_of(entry)})
+    return fitting.ready(specs.build(RunSpec, data), local=True)
 
 
 def train_all(wanted: Sequence[RunSpec], again: bool) -> list[analysis.Record]:

@@ -14,9 +14,10 @@ import gradio as gr
 from experiments import analysis, export, shelf
 from experiments.analysis import Record
 from experiments.catalog import models
+from experiments.jobs import QueueFull
 from experiments.specs import RunSpec, SpecError
 from experiments.store import Key
-from lab_app import charts, drawn, live, setup, shelf_rows, visitor
+from lab_app import anew, charts, drawn, live, setup, shelf_rows, visitor
 from lab_app.lab import Lab
 from lab_app.loss_chart import loss_chart
 
@@ -64,6 +65,7 @@ def build(lab: Lab, page: Page, room: Room) -> None:
             chart = loss_chart(_no_curves(), "run-curves")
         with gr.Column(scale=3, min_width=320):
             detail = drawn.drawn({}, "run_detail.js", '<div class="lab-detail"></div>', "run-detail")
+            further = anew.build("run-anew")
     text_file = drawn.drawn({}, "save.js", "<div></div>", "run-file")
     adapter = gr.DownloadButton(visible="hidden", elem_id="adapter-file")
     saved = page.saved
@@ -72,8 +74,12 @@ def build(lab: Lab, page: Page, room: Room) -> None:
         own = shelf.items(lab.store, visitor.owner(kept), _opened(kept, request))
         return {"all": shelf_rows.pack([*own, *shelf_rows.recorded(lab.recorded)]), "stamp": _stamp()}
 
-    def select(kept: Any, event: gr.EventData) -> tuple[Any, Any]:
+    def select(kept: Any, event: gr.EventData) -> tuple[Any, Any, Any]:
         return look(lab, visitor.owner(kept), _runs(event)[:MOST_SHOWN])
+
+    def go_on(kept: Any, request: gr.Request, event: gr.EventData) -> tuple[Any, Any, Any, Any]:
+        kept = visitor.welcome(kept)
+        return kept, *train_further(lab, kept["owner"], anew.said(event), _opened(kept, request))
 
     def apply(kept: Any, request: gr.Request, event: gr.EventData) -> tuple[Any, Any]:
         return act(lab, visitor.owner(kept), event._data or {}, _opened(kept, request))
@@ -91,7 +97,8 @@ def build(lab: Lab, page: Page, room: Room) -> None:
         return imported(event._data or {})
 
     gr.on(room.opens, fill, saved, table, **QUIET)
-    table.select(select, saved, [detail, chart], **QUIET)
+    table.select(select, saved, [detail, chart, further], **QUIET)
+    further.apply(go_on, saved, [saved, table, said, further], concurrency_limit=8, **QUIET | {"queue": True})
     table.tick(tick, saved, table, **QUIET)
     for part in (table, detail):
         part.apply(apply, saved, [table, said], **QUIET)
@@ -141,17 +148,39 @@ def find(lab: Lab, owner: str, run_ids: Sequence[str]) -> list[Record]:
     return found
 
 
-def look(lab: Lab, owner: str, run_ids: Sequence[str]) -> tuple[Any, Any]:
-    """What stands below the table for these runs: the detail's value and the chart's."""
+def look(lab: Lab, owner: str, run_ids: Sequence[str]) -> tuple[Any, Any, Any]:
+    """What stands below the table for these runs: the detail's value, the chart's, and what can be made of them."""
     records = find(lab, owner, run_ids)
     if not records:
-        return {"runs": []}, _no_curves()
+        return {"runs": []}, _no_curves(), {"runs": []}
     first = live.key_of(records[0])
     mine, kept = lab.store.asked(first, owner), shelf.kept_by(lab.store, owner, first.run_id)
     curves = charts.Curves(records).value()
     if len({record.spec.task for record in records}) > 1:
         curves["title"] = "Loss on several tasks, in nats a token: compare shapes, not heights"
-    return shelf_rows.detail(records, mine, kept), curves
+    return shelf_rows.detail(records, mine, kept), curves, anew.describe(records, lab.home)
+
+
+def train_further(lab: Lab, owner: str, told: Mapping[str, Any], opened: Sequence[str]) -> tuple[Any, Any, Any]:
+    """Train runs longer or with one change: the new rows, chosen; a sentence; and what is wrong, at its field."""
+    records = find(lab, owner, told["runs"][:MOST_SHOWN])
+    wanted, wrong = anew.wanted(records, told, lab.home)
+    if wrong:
+        return gr.skip(), {"lines": []}, anew.describe(records, lab.home) | {"wrong": wrong, "stamp": _stamp()}
+    try:
+        tickets = lab.jobs.submit(wanted, owner)
+    except (QueueFull, SpecError) as error:
+        return gr.skip(), {"tone": "bad", "lines": ["Nothing was started.", str(error)]}, gr.skip()
+    runs = [ticket.key.run_id for ticket in tickets]
+    new = sum(ticket.state == "new" for ticket in tickets)
+    lines = (
+        [f"{_count(runs[:new])} asked for: chosen in the table, to be watched on Train by “Open in Train”."]
+        if new
+        else []
+    )
+    if new < len(runs):
+        lines.append(f"{_count(runs[new:])} of that kind was there already: chosen in the table.")
+    return {"patch": _patch(lab, owner, runs, opened), "choose": runs, "stamp": _stamp()}, {"lines": lines}, gr.skip()
 
 
 def act(lab: Lab, owner: str, wish: Mapping[str, Any], opened: Sequence[str]) -> tuple[Any, Any]:

@@ -12,7 +12,7 @@ from gradio.components import Component
 
 from experiments.jobs import QueueFull
 from experiments.specs import RunSpec, SpecError
-from lab_app import charts, drawn, live, own, sentences, setup, tables, visitor
+from lab_app import anew, charts, drawn, live, own, sentences, setup, tables, visitor
 from lab_app.lab import Lab
 from lab_app.loss_chart import loss_chart
 
@@ -44,11 +44,12 @@ class Results:
     table: gr.HTML
     answers: gr.HTML
     link: gr.HTML
+    further: gr.HTML
     saved: gr.BrowserState
 
     @property
     def drawn(self) -> list[Component]:
-        return [self.status, self.chart, self.table, self.answers]
+        return [self.status, self.chart, self.table, self.answers, self.further]
 
 
 def build(lab: Lab, page: Page, room: Room) -> None:
@@ -69,13 +70,14 @@ def build(lab: Lab, page: Page, room: Room) -> None:
 
 
 def _results(lab: Lab, page: Page) -> tuple[Results, gr.Button]:
-    status, chart, table, answers = recorded(lab)
+    status, chart, table, answers, _ = recorded(lab)
     top = drawn.status(status, "status"), loss_chart(chart, "chart"), drawn.table(table, "table")
     with gr.Row(elem_id="share"):
         link = drawn.link("", "link")
         use = gr.Button("Use these settings", size="sm", elem_id="use", scale=1, min_width=160)
     said = drawn.answers(answers, "answers")
-    return Results(gr.State({"runs": [], "notes": []}), *top, said, link, page.saved), use
+    further = anew.build("anew")
+    return Results(gr.State({"runs": [], "notes": []}), *top, said, link, further, page.saved), use
 
 
 def recorded(lab: Lab) -> list[Any]:
@@ -83,7 +85,7 @@ def recorded(lab: Lab) -> list[Any]:
     records = lab.recorded
     status = {"lines": [RECORDED] if records else ["Nothing was trained yet: press Start."], "done": None}
     curves = charts.Curves(records, "Recorded. " if records else "")
-    return [status, curves.value(), tables.results(records), tables.samples(records)]
+    return [status, curves.value(), tables.results(records), tables.samples(records), {"runs": []}]
 
 
 # Runs: start, stop, look
@@ -102,6 +104,14 @@ def _wire_runs(lab: Lab, page: Page, form: gr.HTML, results: Results, buttons: B
     def again(shown: dict[str, Any], kept: Any) -> dict[Any, Any]:
         wanted = [record.spec for record in live.open_runs(lab, shown["runs"])]
         return submit(lab, wanted, shown, kept, results, again=True) if wanted else {view: shown}
+
+    def go_on(shown: dict[str, Any], kept: Any, event: gr.EventData) -> dict[Any, Any]:
+        said, records = anew.said(event), live.open_runs(lab, shown["runs"])
+        meant = [record for record in records if record.run_id in said["runs"]]
+        wanted, wrong = anew.wanted(meant, said, lab.home)
+        if wrong:
+            return {results.further: anew.describe(records, lab.home) | {"wrong": wrong}}
+        return submit(lab, wanted, shown, kept, results)
 
     def stop(shown: dict[str, Any], kept: Any) -> None:
         keys = [live.key_of(r) for r in live.open_runs(lab, shown["runs"]) if not r.ended]
@@ -137,6 +147,7 @@ def _wire_runs(lab: Lab, page: Page, form: gr.HTML, results: Results, buttons: B
     filled = buttons.preset.click(lambda: setup.filled(setup.preset()), None, form, **QUIET)
     follow(filled.then(start, inputs, outputs, **common))
     follow(buttons.again.click(again, [view, saved], opened, **common))
+    follow(results.further.apply(go_on, [view, saved], [*opened, results.further], **common))
     buttons.stop.click(stop, [view, saved], None, **QUIET)
     buttons.use.click(use, view, form, **QUIET)
 
@@ -181,6 +192,7 @@ def draw(lab: Lab, shown: dict[str, Any], owner: str, still: Callable[[], bool])
             curves.value(),
             tables.results(snapshot.records),
             tables.samples(snapshot.records),
+            anew.describe(snapshot.records, lab.home),
             gr.update(interactive=bool(snapshot.wanted)),
             gr.update(visible=snapshot.ended),
         ]
