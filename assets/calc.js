@@ -78,6 +78,14 @@ function section(title, ...parts) {
   node.append(make('h3', {}, title), ...parts.flat().filter(Boolean));
   return node;
 }
+// Folds stay as they were when the answers are drawn anew.
+const unfolded = new Set();
+function folded(title, parts) {
+  const node = make('details', { class: 'calc-fold' }, make('summary', {}, title), ...parts);
+  node.open = unfolded.has(title);
+  node.addEventListener('toggle', () => unfolded[node.open ? 'add' : 'delete'](title));
+  return node;
+}
 const lines = (texts) => texts.filter(Boolean).map((text) => make('p', {}, text));
 function table(caption, columns, rows) {
   const node = make('table', { class: 'lab-table' }), head = make('tr'), body = make('tbody'), thead = make('thead');
@@ -141,7 +149,8 @@ function answers(value) {
   const parts = value.memory.parts.map((p) => ({ cells: [p.name, bytes(p.bytes), many(p.bytes)] }));
   const columns = [{ label: 'part' }, { label: 'size', number: true }, { label: 'bytes', number: true }];
   const places = value.machines.map((m) => ({ own: m.own, cells: [m.name, m.memory, m.fits, m.step, m.run, m.cost] }));
-  const headings = ['machine', 'memory', 'does it fit?', 'a step', 'the run', 'cost'].map((label, i) => ({ label, number: i > 2 }));
+  const headings = ['machine', 'memory', 'does it fit?', 'a step', 'the run', 'cost'].map((label, i) => ({ label, number: i > 2, unit: label === 'cost' ? 'US$' : '' }));
+  const read = ['model', 'parameters', 'tokens read', 'a parameter', 'source'].map((label, i) => ({ label, number: i > 0 && i < 4 }));
   const [first, ...more] = value.count.sentences;
   out.replaceChildren(
     make('h2', {}, value.title),
@@ -149,9 +158,9 @@ function answers(value) {
     value.picture && section(value.picture.root ? `W′ = W + (α/√r) · B A, α/√r = ${value.picture.scale}` : `W′ = W + (α/r) · B A, α/r = ${value.picture.scale}`,
       make('p', {}, 'To scale: grey stays frozen, the thin ones are trained.'), matrices(value.picture)),
     section('Memory', make('p', {}, value.memory.note), stacked(value.bars), legend(value.bars.names), table('By part', columns, parts), make('p', { class: 'quiet' }, value.memory.out)),
-    section('Time and cost', lines(value.time), table('On other machines', headings, places)),
+    section('Time and cost', lines(value.time), table('On other machines', headings, places), make('p', { class: 'quiet' }, value.predicted), folded('Where these rates and prices are from', lines(value.sources))),
     section('Quick answers', lines(value.quick)),
-    section('Parameters and tokens', lines(value.tokens)),
+    section('Parameters and tokens', lines(value.tokens), folded('What known models read', [table('', read, value.known)])),
     section('All methods', everyMethod(value.methods)),
     ...(value.runs && value.runs.rows.length ? [section('Predicted and measured', make('p', {}, value.runs.note), table(value.runs.caption, value.runs.columns, value.runs.rows))] : []),
   );

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from benchmarks.page import Server, percentiles, serving
+from tests.browser.room import Room
 
 PEOPLE, PRESSES = 30, 10
 KEYS = ["gpt2", "o200k", "smollm2"]
+TRAINED = ("LoRA", "Prefix")
 TEXT = (
     "The harbour was quiet when the last boat came in, and nobody had expected it so late: naïve, 東京, 1,234.50. " * 30
 )[:2000]
@@ -44,16 +49,35 @@ def measure(quick: bool) -> list[str]:
         megabyte_s = megabyte(page)
         seen = next(json.loads(body) for body in reversed(asked) if '"lanes"' in body)
         crowd, errors = people(lab, seen, 3 if quick else PRESSES)
+        with training(browser, lab):
+            busy = presses(page, 20 if quick else 60)
         browser.close()
     return [
         "## Tokenize",
         "",
         f"- A key press until the coloured tokens are on the screen, 2,000 characters, three tokenizers ({', '.join(KEYS)}), "
-        f"p50 / p95 of {len(spent)}: {percentiles(spent)}.",
+        f"p50 / p95 of {len(spent)}: {percentiles(spent)}; while {' and '.join(TRAINED)} train on the bundled model: "
+        f"{percentiles(busy)}.",
         f"- A megabyte pasted until its first 4,000 characters are drawn and all of it is counted: {megabyte_s:.2f} s.",
         f"- {PEOPLE} people who each press {len(crowd) // PEOPLE} keys in a 2,000-character text at the same time, over the "
         f"loopback, p50 / p95: {percentiles(crowd)}; {errors} errors.",
     ]
+
+
+@contextmanager
+def training(browser: Any, lab: Server) -> Iterator[None]:
+    """Two methods train on the bundled model throughout. Raises `RuntimeError` where they were not under way to the end."""
+    room = Room(browser.new_page(), lab.url, None)
+    room.page.goto(lab.url)
+    room.ready()
+    room.choose(*TRAINED, steps=3000, model="Lab Nano")
+    room.start()
+    room.page.wait_for_function("() => /step [2-9]/i.test(document.querySelector('#table').innerText)", timeout=120_000)
+    yield
+    if not re.search(r"step \d", room.page.locator("#table").inner_text()):
+        raise RuntimeError("The training ended before the measuring did.")
+    room.stop_button.click()
+    room.page.close()
 
 
 def presses(page: Any, count: int) -> list[float]:

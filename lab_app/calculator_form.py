@@ -45,7 +45,7 @@ class Plan(BaseModel):
     steps: int = knob(1000, "Steps", ge=1, le=1_000_000_000)
     dataset_tokens: int = knob(1_000_000, "Dataset", ge=1, le=10**15, unit="tokens")
     budget_gb: float = knob(8.0, "Memory budget", gt=0, le=100_000, unit="GB")
-    price: float | None = knob(None, "Price", ge=0, le=1e6, unit="an hour")
+    price: float | None = knob(None, "Price", ge=0, le=1e6, unit="US$ an hour")
 
 
 def tidy(state: Mapping[str, Any]) -> dict[str, Any]:

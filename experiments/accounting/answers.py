@@ -37,7 +37,7 @@ def largest_rank(arch: Arch, settings: Settings, load: Load, budget: float) -> i
     def total(rank: int) -> float:
         now = {part: one[part] + (rank - 1) * (two[part] - one[part]) for part in one}
         held = sum(now[part] for part in PARTS if part != "not_at_once")
-        return held - (min(now["gradients"], now["activations"] + now["logits"]) if load.device == "gpu" else 0)
+        return held - min(now["gradients"], now["room"])
 
     return _last(lambda rank: total(rank) <= budget, highest_value(arch, lora, settings, "rank")) or None
 

@@ -19,8 +19,9 @@ from experiments.methods.base import Method, Settings, knob
 
 Precision = Literal["float32", "bf16", "int8", "nf4", "nf4-double"]
 Optimizer = Literal["adamw", "adamw-8bit", "paged-adamw-8bit", "sgd", "adafactor"]
-FRAMEWORK = {"cpu": 0.41e9, "gpu": 0.9e9}
-"""Python, PyTorch and its libraries (measured here, see benchmarks/RESULTS.md); on a GPU the CUDA context and workspaces."""
+FRAMEWORK = {"cpu": 0.44e9, "gpu": 0.9e9}
+"""Python, PyTorch and its libraries (measured here, see benchmarks/RESULTS.md; PEFT alone brings bitsandbytes with it); on a GPU
+the CUDA context and workspaces, which is assumed."""
 LEAVES_OUT = (
     "Left out: what a GPU's allocator wastes between tensors, buffers of matrix libraries, several GPUs, generation, the data, "
     "and attention that keeps all its scores (eager)."
@@ -29,6 +30,8 @@ PARTS = ("weights", "trained", "gradients", "optimizer", "activations", "logits"
 WASTE, WASTE_BESIDE = 0.33, 1.1
 """What the C library's allocator leaves unused between tensors on a CPU: a share of the activations, and of the outputs of
 matrices with something beside them, which come and go. Fitted to eight runs (docs/LOG.md); on a GPU it is not measured."""
+GIVEN_BACK = 32 * 2**20
+"""A block larger than this goes back to the system as soon as it is freed (glibc's highest threshold, mallopt(3))."""
 
 
 class Load(BaseModel):
@@ -72,8 +75,8 @@ class Load(BaseModel):
 @dataclass(frozen=True)
 class Memory:
     """Bytes by part. `trained` stands beside the weights: an adapter, or a copy of what moves. `pageable` of the
-    optimizer's may lie in the host's memory. `not_at_once` is negative: on a GPU gradients take the room of activations
-    that go; a CPU's allocator does not give it back so soon."""
+    optimizer's may lie in the host's memory. `not_at_once` is negative: gradients take `room` of what has gone, on a GPU all
+    activations, on a CPU the unused room between tensors and that of logits large enough to be given back."""
 
     weights: int
     trained: int
@@ -84,6 +87,7 @@ class Memory:
     waste: int
     framework: int
     not_at_once: int
+    room: int = 0
     pageable: int = 0
 
     @property
@@ -106,6 +110,7 @@ def predict(arch: Arch, method: Method, settings: Settings, load: Load) -> Memor
     beside = 4 * step.rows * step.tokens * sum(arch.fan_out(t) for t in foot.beside)
     waste = round(WASTE * activations + WASTE_BESIDE * beside) if load.device == "cpu" else 0
     late = gradients + (4 * arch.vocab * arch.width if _tied_and_moved(arch, foot) else 0)
+    room = activations + logits if load.device == "gpu" else waste + _given_back(arch, step, logits)
     return Memory(
         weights=weight_bytes(arch, load.precision),
         trained=4 * (trainable - moved) + copies,
@@ -115,9 +120,15 @@ def predict(arch: Arch, method: Method, settings: Settings, load: Load) -> Memor
         logits=logits,
         waste=waste,
         framework=int(FRAMEWORK[load.device]),
-        not_at_once=-min(late, activations + logits) if load.device == "gpu" else 0,
+        not_at_once=-min(late, room),
+        room=room,
         pageable=optimizer if load.optimizer.startswith("paged") else 0,
     )
+
+
+def _given_back(arch: Arch, step: Step, logits: int) -> int:
+    """Of the logits' bytes, those that are back with the system before the first gradient is there."""
+    return logits if 4 * step.rows * step.tokens * step.learnt * arch.vocab > GIVEN_BACK else 0
 
 
 def problems(arch: Arch, method: Method, settings: Settings, load: Load) -> dict[str, str]:

@@ -49,18 +49,23 @@ def _pythia(width: int, layers: int, heads: int, vocab: int = 50304) -> dict[str
     return {"model_type": "gpt_neox", **_shape(width, layers, heads, 4 * width, vocab, 2048)}
 
 
-SMOLLM2 = "Allal et al. 2025, SmolLM2, arXiv 2502.02737"
-PYTHIA = "Biderman et al. 2023, Pythia, section 2.1"
-LLAMA2 = "Touvron et al. 2023, Llama 2, table 1"
+SMOLLM2_CARD = "the model card"
+SMOLLM2 = "Allal et al. 2025, SmolLM2, abstract: some 11 trillion"
+PYTHIA = "Biderman et al. 2023, Pythia: 299,892,736,000"
+TINYLLAMA = "Zhang et al. 2024, TinyLlama, and the checkpoint's own name"
+LLAMA2 = "the model card: 2 trillion"
 LLAMA3 = "the model card: over 15 trillion"
 LLAMA32 = "the model card: up to 9 trillion"
 QWEN25 = "Qwen Team 2024, Qwen2.5 Technical Report: up to 18 trillion"
+GEMMA = "Gemma Team 2024, Gemma: 3 trillion"
+PHI2 = "the model card: 1.4 trillion"
+BERT = "Devlin et al. 2019, appendix A.2: 128,000 tokens a batch, a million steps; at most, for most steps read shorter rows"
 
 PRESETS: tuple[Preset, ...] = (
     Preset("smollm2-135m", "SmolLM2 135M", _gated("llama", 3, 576, 30, 9, 1536, 49152, 8192, tied=True),
-           134_515_008, "HuggingFaceTB/SmolLM2-135M", 2e12, SMOLLM2),
+           134_515_008, "HuggingFaceTB/SmolLM2-135M", 2e12, SMOLLM2_CARD),
     Preset("smollm2-360m", "SmolLM2 360M", _gated("llama", 5, 960, 32, 15, 2560, 49152, 8192, tied=True),
-           361_821_120, "HuggingFaceTB/SmolLM2-360M", 4e12, SMOLLM2),
+           361_821_120, "HuggingFaceTB/SmolLM2-360M", 4e12, SMOLLM2_CARD),
     Preset("smollm2-1.7b", "SmolLM2 1.7B", _gated("llama", 32, 2048, 24, 32, 8192, 49152, 8192, tied=True),
            1_711_376_384, "HuggingFaceTB/SmolLM2-1.7B", 11e12, SMOLLM2),
     Preset("gpt2", "GPT-2", _gpt2(768, 12, 12), 124_439_808, "openai-community/gpt2"),
@@ -75,7 +80,7 @@ PRESETS: tuple[Preset, ...] = (
     Preset("pythia-2.8b", "Pythia 2.8B", _pythia(2560, 32, 32), 2_775_208_960, "EleutherAI/pythia-2.8b", 299.9e9, PYTHIA),
     Preset("pythia-6.9b", "Pythia 6.9B", _pythia(4096, 32, 32, 50432), 6_857_302_016, "EleutherAI/pythia-6.9b", 299.9e9, PYTHIA),
     Preset("tinyllama", "TinyLlama 1.1B", _gated("llama", 4, 2048, 22, 32, 5632, 32000, 2048),
-           1_100_048_384, "TinyLlama/TinyLlama-1.1B-intermediate-step-1431k-3T", 3e12, "Zhang et al. 2024, TinyLlama"),
+           1_100_048_384, "TinyLlama/TinyLlama-1.1B-intermediate-step-1431k-3T", 3e12, TINYLLAMA),
     Preset("llama-2-7b", "Llama 2 7B", _gated("llama", 32, 4096, 32, 32, 11008, 32000, 4096),
            6_738_415_616, "meta-llama/Llama-2-7b-hf", 2e12, LLAMA2),
     Preset("llama-2-13b", "Llama 2 13B", _gated("llama", 40, 5120, 40, 40, 13824, 32000, 4096),
@@ -99,11 +104,11 @@ PRESETS: tuple[Preset, ...] = (
     Preset("qwen2.5-7b", "Qwen2.5 7B", _gated("qwen2", 4, 3584, 28, 28, 18944, 152_064, 131_072),
            7_615_616_512, "Qwen/Qwen2.5-7B", 18e12, QWEN25),
     Preset("gemma-2b", "Gemma 2B", _gated("gemma", 1, 2048, 18, 8, 16384, 256_000, 8192, tied=True, head_dim=256),
-           2_506_172_416, "google/gemma-2b", 3e12, "Gemma Team 2024, Gemma, section 1"),
+           2_506_172_416, "google/gemma-2b", 3e12, GEMMA),
     Preset("phi-2", "Phi-2", {"model_type": "phi", **_shape(2560, 32, 32, 10240, 51200, 2048)},
-           2_779_683_840, "microsoft/phi-2", 1.4e12, "the model card"),
+           2_779_683_840, "microsoft/phi-2", 1.4e12, PHI2),
     Preset("bert-base", "BERT base", {"model_type": "bert", "type_vocab_size": 2, **_shape(768, 12, 12, 3072, 30522, 512)},
-           109_482_240, "google-bert/bert-base-uncased", 1.28e11, "Devlin et al. 2019, appendix A.2: 256 × 512 tokens, a million steps"),
+           109_482_240, "google-bert/bert-base-uncased", 1.28e11, BERT),
 )  # fmt: skip
 
 

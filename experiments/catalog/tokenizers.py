@@ -16,7 +16,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from experiments.catalog import models, patterns, resources
-from experiments.catalog.cache import Progress, ResourceError, cache_folder, make_once, write_text
+from experiments.catalog.cache import Progress, ResourceError, cache_folder, make_once, remove, write_text
 from experiments.tokenization.base import Tokenizer
 from experiments.tokenization.fast import Fast
 from experiments.tokenization.longest import LongestMatch
@@ -225,6 +225,10 @@ class Loaded:
                 progress("reading", 0, None)
             try:
                 made = entry.load(folder)
+            except ValueError:
+                if cache_folder() in folder.parents:  # not a tokenizer: its owner may mend it, so it is asked for anew
+                    remove(folder)
+                raise
             except (OSError, KeyError) as error:
                 raise ResourceError(f"{entry.title} cannot be read: {type(error).__name__}: {error}.") from error
             with self._lock:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from experiments import methods
-from experiments.accounting import presets, trainable
+from experiments.accounting import machines, presets, trainable
 from lab_app import calculator_form
 from lab_app.calculator import answer
 
@@ -21,7 +21,8 @@ NAMES = ("arch", "config", "shape", "method", "settings", "load", "plan", "machi
 def test_an_empty_state_is_a_whole_answer():
     found = answer({})
     assert found["problems"] == {} and found["count"]["trainable"] == 2_442_240
-    assert found["memory"]["total"] == sum(p["bytes"] for p in found["memory"]["parts"])
+    parts = sum(p["bytes"] for p in found["memory"]["parts"])
+    assert found["memory"]["total"] == parts - 9_768_960  # the gradients of LoRA take room that is unused anyway
     assert "Up to 192" in found["quick"][0] and json.loads(json.dumps(found)) == found
 
 
@@ -68,3 +69,16 @@ def test_a_problem_names_its_field():
         ({"load": {"tokens": -1}}, "load.tokens"), ({"method": "magic"}, "method"), ({"arch": "x"}, "arch"),
     ):  # fmt: skip
         assert list(answer(state)["problems"]) == [place], state
+
+
+def test_every_rate_price_and_token_count_names_its_source():
+    found = answer({"machine": "h100", "plan": {"price": 4.0}})
+    told = " ".join(found["sources"])
+    for machine in machines.MACHINES:
+        assert machine.source in told and (not machine.price_an_hour or machine.priced in told)
+        assert bool(machine.price_an_hour) == bool(machine.priced) == machine.gpu
+    assert "assumed" in told and "predictions" in found["predicted"]
+    assert all(p.source for p in presets.PRESETS if p.tokens_seen)
+    assert len(found["known"]) == sum(p.tokens_seen is not None for p in presets.PRESETS)
+    rented = next(row for row in found["machines"] if row["own"])
+    assert rented["cost"] != answer({"machine": "h100"})["machines"][found["machines"].index(rented)]["cost"]

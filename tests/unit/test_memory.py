@@ -141,3 +141,12 @@ def test_the_command():
     assert 3.7e9 < found["weights"] < 4.3e9
     refused = CliRunner().invoke(app, ["memory", "--precision", "fp3", "--json"])
     assert refused.exit_code == 2 and json.loads(refused.stdout)["problems"][0]["field"] == "precision"
+
+
+def test_gradients_take_the_room_of_what_has_gone():
+    """On a CPU only unused room and logits above glibc's threshold; on a GPU all activations."""
+    small, large = memory(method="full", learnt=25), memory(method="full", batch_size=8)
+    assert small.room == small.waste  # logits of 25 MB stay with the allocator
+    assert large.room == large.waste + large.logits  # those of 201 MB do not
+    for found in (small, large, memory(method="full", device="gpu")):
+        assert found.not_at_once == -min(found.gradients, found.room)

@@ -1,0 +1,178 @@
+"""What a choice of the calculator costs, in sentences and rows: memory by part, machines, time, money, text, quick answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from experiments import methods
+from experiments.accounting import Arch, answers, compute, machines, memory, presets, tokens, trainable
+from experiments.accounting.memory import Load
+from experiments.methods import Method, Settings
+from experiments.specs import RunSpec
+from lab_app import calculator_form as form
+from lab_app.amounts import money, number, operations, size, span_of_time
+
+Usual = list[tuple[Method, Settings, trainable.Count | None]]
+
+# Memory
+
+
+NAMES = {
+    "weights": "weights", "trained": "adapter, or copies of what moves", "gradients": "gradients", "optimizer": "optimizer states",
+    "activations": "activations", "logits": "logits in float32", "waste": "unused room between tensors",
+    "framework": "the framework itself",
+}  # fmt: skip
+
+
+def memory_parts(found: memory.Memory) -> dict[str, Any]:
+    """Each part in bytes, the sum of what is there at once, and what the estimate leaves out."""
+    parts = [{"key": key, "name": name, "bytes": getattr(found, key)} for key, name in NAMES.items()]
+    note = f"The most a step holds: {size(found.total)}."
+    if found.not_at_once:
+        note += f" Gradients take the room of what has gone by then, so {size(-found.not_at_once)} of it are never there at once."
+    return {"parts": parts, "total": found.total, "note": note, "out": memory.LEAVES_OUT}
+
+
+def at_peak(found: memory.Memory) -> list[int]:
+    """Bytes of each part at the highest moment, where gradients may stand in the room of what is gone already."""
+    now = {key: getattr(found, key) for key in NAMES}
+    now["gradients"] = max(found.gradients + found.not_at_once, 0)
+    return list(now.values())
+
+
+def bars(arch: Arch, spec: RunSpec, load: Load, usual_methods: Usual) -> dict[str, Any]:
+    """One stacked bar a method: the chosen one as it is set, the others as they come."""
+    rows = []
+    for method, settings, count in usual_methods:
+        if count and method.trains:
+            own = method.key == spec.method
+            if not own and memory.problems(arch, method, settings, load):
+                continue
+            found = memory.predict(arch, method, spec.settings if own else settings, load)
+            rows.append(
+                {"method": method.key, "name": method.title, "own": own, "total": found.total, "parts": at_peak(found)}
+            )
+    return {"names": list(NAMES.values()), "keys": list(NAMES), "rows": rows}
+
+
+def fits(
+    found: memory.Memory, chosen: machines.Machine, load: Load, step: compute.Flops, plan: form.Plan
+) -> list[dict[str, Any]]:
+    """Does it fit, or by how much not; seconds a step and the price of the run, on each machine."""
+    rows = []
+    for machine in machines.MACHINES:
+        framework = int(memory.FRAMEWORK["gpu" if machine.gpu else "cpu"]) - found.framework
+        need = found.total + framework - (found.pageable if machine.gpu else 0)
+        room = machine.memory_gb * 1e9 - need
+        a_step = compute.seconds(step.total, machine, load.precision != "float32")
+        price = plan.price if machine is chosen and plan.price is not None else machine.price_an_hour
+        rows.append({
+            "name": machine.title, "own": machine is chosen, "memory": f"{machine.memory_gb:g} GB",
+            "fits": f"fits, {size(room)} free" if room >= 0 else f"too small by {size(-room)}", "ok": room >= 0,
+            "step": span_of_time(a_step), "run": span_of_time(a_step * plan.steps),
+            "cost": money(compute.cost(plan.steps, a_step, price)) if price else "–",
+        })  # fmt: skip
+    return rows
+
+
+PREDICTED = "No GPU was measured here: memory, time and cost on one are predictions from the same sums."
+
+
+def sources() -> list[str]:
+    """Where the machines' numbers are from, and what is assumed."""
+    reached = f"A GPU is taken to reach {machines.GPU_REACHES:.0%} of its rate, which is assumed; a CPU {machines.CPU_REACHES:.0%}"
+    lines = [reached + ", as measured here."]
+    for machine in machines.MACHINES:
+        rates = f"{machine.tflops:g} in float32, {machine.half_tflops:g} in half precision, 10¹² operations a second"
+        price = f"; {machine.price_an_hour:.2f} US$ an hour ({machine.priced})" if machine.price_an_hour else ""
+        lines.append(f"{machine.title}: {rates} ({machine.source}){price}.")
+    return lines
+
+
+# Time and money
+
+
+def timed(
+    arch: Arch, method: Method, settings: Settings, step: compute.Flops, machine: machines.Machine, load: Load, plan: form.Plan,
+    speed: float | None,
+) -> list[str]:  # fmt: skip
+    passes = [(step.forward, "forward"), (step.to_inputs, "gradients of inputs"), (step.to_weights, "gradients of weights"),
+              (step.again, "the second forward pass of checkpointing")]  # fmt: skip
+    told = ", ".join(f"{operations(n)} {name}" for n, name in passes if n)
+    lines = [f"A step of {load.batch_size} × {load.tokens:,} tokens takes {operations(step.total)}operations: {told}."
+             if step.total else "Nothing is trained, so no step is taken."]  # fmt: skip
+    lines[0] = lines[0].replace("operations:", " operations:").replace("  ", " ")
+    if step.total:
+        lines.append(compute.saved_passes(arch, method.footprint(arch, settings)))
+        a_step = compute.seconds(step.total, machine, load.precision != "float32")
+        rate = machine.half_tflops if load.precision != "float32" else machine.tflops
+        lines.append(
+            f"On {machine.title}: {span_of_time(a_step)} a step, {span_of_time(a_step * plan.steps)} for {plan.steps:,} steps, "
+            f"at {rate:g} · 10¹² operations a second of which {machine.utilisation:.0%} are reached."
+        )
+        lines.append(
+            f"Here: {span_of_time(step.total / speed)} a step, {span_of_time(step.total / speed * plan.steps)} in all, from two "
+            f"steps measured on this machine ({operations(speed)} operations a second)." if speed
+            else "Here: not measured yet; it is as soon as a model has been loaded for training."
+        )  # fmt: skip
+    return lines
+
+
+def reading(arch: Arch, state: Mapping[str, Any], load: Load, plan: form.Plan) -> list[str]:
+    """Compute-optimal text for this size, the reverse, what known models read, and epochs."""
+    best, fitted = tokens.plain_tokens(arch.total), tokens.fitted_tokens(arch.total)
+    lines = [
+        f"To pretrain {number(arch.total)} parameters compute-optimally: {number(best)} tokens "
+        f"(D = {tokens.TOKENS_A_PARAMETER:g} · N; Hoffmann et al. 2022, table 3). Their loss formula L = E + A/N^α + B/D^β, fitted "
+        f"anew by Besiroglu et al. 2024, says {number(fitted)}."
+    ]
+    preset = next((p for p in presets.PRESETS if p.key == state["arch"]), None)
+    if preset and preset.tokens_seen:
+        lines.append(
+            f"{preset.title} read {number(preset.tokens_seen)} tokens, {preset.tokens_seen / arch.total:,.0f} a parameter "
+            f"({preset.source})."
+        )
+    read = plan.steps * load.batch_size * load.tokens
+    lines.append(
+        f"{number(plan.dataset_tokens)} tokens of text are enough for a model of {number(tokens.plain_parameters(plan.dataset_tokens))} "
+        f"parameters (fitted: {number(tokens.fitted_parameters(plan.dataset_tokens))}). This run reads {number(read)} tokens, "
+        f"{read / plan.dataset_tokens:.3g} epochs of them."
+    )
+    return lines
+
+
+def known_models(chosen: str) -> list[dict[str, Any]]:
+    """What published models read, as far as their makers said."""
+    rows: list[dict[str, Any]] = []
+    for p in presets.PRESETS:
+        if p.tokens_seen:
+            a_parameter = f"{p.tokens_seen / p.published:,.0f}"
+            cells = [p.title, number(p.published), number(p.tokens_seen), a_parameter, p.source]
+            rows.append({"own": p.key == chosen, "cells": cells})
+    return rows
+
+
+def quick(
+    arch: Arch, method: Method, settings: Settings, count: trainable.Count, load: Load, plan: form.Plan
+) -> list[str]:
+    """Three questions that come up again and again."""
+    lora = settings if method.key == "lora" else methods.find("lora").Settings()
+    rank = answers.largest_rank(arch, lora, load, plan.budget_gb * 1e9)
+    lines = [
+        f"Which LoRA rank fits in {plan.budget_gb:g} GB? " + (f"Up to {rank}." if rank else "None: not even rank 1.")
+    ]
+    if method.trains:
+        pairs = [p for p in answers.equal_budget(arch, count.trainable) if p.method != method.key]
+        told = ", ".join(
+            f"{methods.find(p.method).title} with {p.value} {p.setting.replace('_', ' ')} ({p.trainable:,})"
+            for p in pairs
+        )
+        lines.append(f"What trains most nearly {count.trainable:,} parameters? {told}.")
+        twice = answers.twice_as_long(arch, method, settings, load)
+        (before, after), (work, more) = twice["bytes"], twice["flops"]
+        lines.append(
+            f"What does doubling the length to {twice['tokens']:,} tokens cost? {size(after - before)} more memory "
+            f"(× {after / before:.2f}) and × {more / work:.2f} the time." if work else ""
+        )  # fmt: skip
+    return lines
