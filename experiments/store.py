@@ -3,7 +3,8 @@
 A run id (the hash of its spec) can have several attempts: a failed or stopped one is tried again, "run again" makes
 another. The state of an attempt is its last event, never a column of its own. Who wants a run is kept beside it: it is
 stopped when nobody does any more. Nothing here decides when anything runs: see `jobs`. The tables `shelf`, `gists` and
-`swept` are written by `shelf` and `gists`: what owners call their runs, and numbers that could be made anew from events.
+`swept` are written by `shelf` and `gists`: what owners call their runs, and numbers that could be made anew from events;
+`sweeps` and `cells` by `sweeps.table`.
 """
 
 from __future__ import annotations
@@ -41,6 +42,12 @@ CREATE TABLE IF NOT EXISTS gists (
     run_id TEXT, attempt INTEGER, body TEXT, PRIMARY KEY (run_id, attempt)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS swept (
     run_id TEXT, attempt INTEGER, time_s REAL, PRIMARY KEY (run_id, attempt)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS sweeps (
+    sweep_id TEXT, owner TEXT, spec TEXT, state TEXT, sentence TEXT, created_s REAL, ended_s REAL, writer TEXT,
+    PRIMARY KEY (sweep_id, owner)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS cells (
+    sweep_id TEXT, owner TEXT, number INTEGER, run_id TEXT, spec TEXT, mark TEXT,
+    PRIMARY KEY (sweep_id, owner, run_id)) WITHOUT ROWID;
 """
 END_KINDS = tuple(kind.model_fields["kind"].default for kind in events.END)
 
