@@ -14,18 +14,20 @@ from experiments.catalog.background import Background
 from experiments.catalog.cache import lab_home
 from experiments.jobs import Jobs
 from experiments.store import Store
+from lab_app.tokens import Desk
 
 
 @dataclass(frozen=True)
 class Lab:
     """One lab: its folder, what it remembers, who is next, the recorded comparison shown to a
-    newcomer, and what is being fetched meanwhile."""
+    newcomer, what is being fetched meanwhile, and the tokenizers that all visitors share."""
 
     home: Path
     store: Store
     jobs: Jobs
     recorded: tuple[Record, ...] = ()
     background: Background = field(default_factory=Background)
+    desk: Desk = field(default_factory=Desk)
 
     def machine(self) -> str:
         """One line on what runs here and how busy it is."""

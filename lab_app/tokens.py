@@ -127,10 +127,9 @@ def drawn_tokens(tokenizer: Tokenizer, found: Report) -> Answer:
 Handler = Callable[["Desk", Request], Any]
 
 
-def answerer(handlers: Mapping[str, Handler]) -> Callable[[Request], Any]:
+def answerer(desk: Desk, handlers: Mapping[str, Handler]) -> Callable[[Request], Any]:
     """The one function that the page's script calls: `{"what": name, …}`. Quick things are answered on the event loop,
     others in a thread."""
-    desk = Desk()
 
     async def ask(request: Any) -> Answer:
         what = request.get("what") if isinstance(request, Mapping) else None

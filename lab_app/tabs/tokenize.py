@@ -42,7 +42,7 @@ OWNER = "(saved) => { window.labOwner = (saved && saved.owner) || ''; }"
 
 def build(lab: Lab, page: Page, room: Room) -> None:
     """Draw the tab and wire it."""
-    ask = tokens.answerer({**token_parts.handlers(lab.store), **token_model.handlers(lab)})
+    ask = tokens.answerer(lab.desk, {**token_parts.handlers(lab.store), **token_model.handlers(lab)})
     value: dict[str, Any] = {"text": START, "chosen": ["gpt2", "o200k", "smollm2"]}
     drawn(value, SCRIPTS, MARKUP, "tokens", server_functions=[ask])
     gr.on(room.opens, None, page.saved, None, js=OWNER, queue=False, show_progress="hidden", api_visibility="private")

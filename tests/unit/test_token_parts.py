@@ -7,6 +7,7 @@ import json
 import time
 from pathlib import Path
 
+import gradio as gr
 import pytest
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
@@ -130,7 +131,7 @@ def test_a_search_that_cannot_be_is_a_sentence(monkeypatch, kind, query, says):
 def ask(home, made):
     from experiments.store import Store
 
-    call = tokens.answerer(token_parts.handlers(Store(home / "lab.sqlite")))
+    call = tokens.answerer(tokens.Desk(), token_parts.handlers(Store(home / "lab.sqlite")))
     return lambda **request: asyncio.run(call(request))
 
 
@@ -141,6 +142,30 @@ def settled(ask, **request):
         assert time.monotonic() < until
         time.sleep(0.01)
     return answer
+
+
+def test_a_vocabulary_is_read_once_for_all_visitors(home, monkeypatch):
+    """The tab is built anew for each of them; read for each, three vocabularies took 180 MB a visitor."""
+    from experiments.jobs import Jobs
+    from experiments.store import Store
+    from experiments.workers import Inline
+    from lab_app.lab import Lab
+    from lab_app.layout import Page, Room
+    from lab_app.tabs import tokenize
+
+    store = Store(home / "lab.sqlite")
+    lab = Lab(home, store, Jobs(store, Inline(store, home)))
+    asks = []
+    with gr.Blocks() as blocks:
+        page = Page(blocks, gr.BrowserState(None))
+        for _ in range(2):
+            with gr.Tab("Tokenize") as tab:
+                monkeypatch.setattr(tokenize, "drawn", lambda *_, **props: asks.append(*props["server_functions"]))
+                tokenize.build(lab, page, Room(tab, [tab.select]))
+    lab.jobs.close()
+    settled(lambda **request: asyncio.run(asks[0](request)), text="a", keys=["lab-nano"])
+    (lane,) = asyncio.run(asks[1]({"what": "lanes", "text": "a", "keys": ["lab-nano"]}))["lanes"]
+    assert lane["count"] == 1 and len(asks) == 2
 
 
 def test_lanes_carry_ids_places_and_what_differs_from_the_text(ask):
