@@ -150,7 +150,7 @@ function answers(value) {
   const columns = [{ label: 'part' }, { label: 'size', number: true }, { label: 'bytes', number: true }];
   const places = value.machines.map((m) => ({ own: m.own, cells: [m.name, m.memory, m.fits, m.step, m.run, m.cost] }));
   const headings = ['machine', 'memory', 'does it fit?', 'a step', 'the run', 'cost'].map((label, i) => ({ label, number: i > 2, unit: label === 'cost' ? 'US$' : '' }));
-  const read = ['model', 'parameters', 'tokens read', 'a parameter', 'source'].map((label, i) => ({ label, number: i > 0 && i < 4 }));
+  const read = ['model', 'parameters', 'tokens read', 'tokens a parameter', 'source'].map((label, i) => ({ label, number: i > 0 && i < 4 }));
   const [first, ...more] = value.count.sentences;
   out.replaceChildren(
     make('h2', {}, value.title),

@@ -7,11 +7,14 @@ const draw = (name, attributes, text) => {
 };
 const canvas = (width, height, label) => draw('svg', { viewBox: `0 0 ${width} ${height}`, role: 'img', 'aria-label': label, class: 'calc-svg' });
 const bytes = (n) => (n >= 1e9 ? (n / 1e9).toPrecision(3) + ' GB' : n >= 1e6 ? (n / 1e6).toPrecision(3) + ' MB' : n >= 1e3 ? (n / 1e3).toPrecision(3) + ' kB' : n + ' bytes');
+// A picture is drawn for the room there is: on a phone it is half as wide, so that its words stay as large as others.
+const breadth = () => (element.querySelector('.calc-out').clientWidth < 560 ? 380 : 720);
 const many = (n) => n.toLocaleString('en');
 
 // One row a method; the parts keep their order and colour, and a legend names them.
 function stacked(value) {
-  const width = 720, left = 92, right = 82, row = 24, rows = value.rows, height = rows.length * row + 6;
+  const width = breadth(), right = 72, row = 24, rows = value.rows, height = rows.length * row + 6;
+  const left = 14 + 7 * Math.max(...rows.map((r) => r.name.length), 6);
   const most = Math.max(...rows.map((r) => r.total), 1);
   const svg = canvas(width, height, 'Memory by part. ' + rows.map((r) => r.name + ': ' + bytes(r.total)).join('; '));
   rows.forEach((r, i) => {
@@ -33,7 +36,7 @@ function stacked(value) {
 
 // Trainable beside all, both on a log scale from one parameter on.
 function share(count) {
-  const width = 720, svg = canvas(width, 74, `Trainable ${many(count.trainable)} of ${many(count.total)}, on a log scale`), left = 92, span = width - left - 20;
+  const width = breadth(), svg = canvas(width, 74, `Trainable ${many(count.trainable)} of ${many(count.total)}, on a log scale`), left = 72, span = width - left - 20;
   const top = Math.ceil(Math.log10(Math.max(count.total, 10))), X = (n) => left + (span * Math.log10(Math.max(n, 1))) / top;
   [['frozen', count.total, 6], ['trainable', count.trainable, 30]].forEach(([name, n, y]) => {
     svg.append(draw('text', { x: left - 8, y: y + 13, 'text-anchor': 'end' }, name === 'frozen' ? 'all' : name));
@@ -45,7 +48,7 @@ function share(count) {
 
 // Parameters against the setting that makes the method larger: a straight line, so both axes start at zero.
 function lineChart(value) {
-  const width = 720, height = 190, left = 92, floor = height - 34, svg = canvas(width, height, `Trainable parameters by ${value.name}`);
+  const width = breadth(), height = 190, left = 72, floor = height - 34, svg = canvas(width, height, `Trainable parameters by ${value.name}`);
   const xs = Math.max(...value.points.map((p) => p[0])), ys = Math.max(...value.points.map((p) => p[1]), 1);
   const X = (v) => left + ((width - left - 30) * v) / xs, Y = (v) => floor - ((floor - 12) * v) / ys;
   const g = draw('g', { 'data-method': value.method });
@@ -66,17 +69,17 @@ function lineChart(value) {
 
 // W' = W + (alpha / rank) · B A: each matrix of a block with its two thin ones, all sides to one scale.
 function matrices(value) {
-  const longest = Math.max(...value.matrices.flatMap((m) => [m.out, m.in])), unit = 96 / longest, gap = 26;
+  const width = breadth(), longest = Math.max(...value.matrices.flatMap((m) => [m.out, m.in])), unit = 96 / longest, gap = 26;
   const wide = (m) => Math.max(m.in * unit * 2 + gap * 2 + Math.max(value.rank * unit, 1) + 16, 168);
   const cells = [];
   let x = 4, y = 20, tall = 0;
   for (const m of value.matrices) {
-    if (x + wide(m) > 716 && x > 4) [x, y, tall] = [4, y + tall + 60, 0];
+    if (x + wide(m) > width - 4 && x > 4) [x, y, tall] = [4, y + tall + 60, 0];
     cells.push([m, x, y]);
     x += wide(m);
     tall = Math.max(tall, m.out * unit);
   }
-  const svg = canvas(720, y + tall + 38, `LoRA to scale: rank ${value.rank} beside ` + value.matrices.map((m) => `${m.name} ${m.out} by ${m.in}`).join(', '));
+  const svg = canvas(width, y + tall + 38, `LoRA to scale: rank ${value.rank} beside ` + value.matrices.map((m) => `${m.name} ${m.out} by ${m.in}`).join(', '));
   const g = draw('g', { 'data-method': 'lora' });
   for (const [m, left, top] of cells) {
     const w = m.in * unit, h = m.out * unit, r = Math.max(value.rank * unit, 1), b = left + w + gap, a = b + r + gap / 2;

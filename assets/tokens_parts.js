@@ -22,25 +22,31 @@ const unit = (text, i, lane, at) => make('span', { class: 'tk' + (i % 2 ? ' odd'
 const unitRow = (units, at) => make('span', { class: 'tk-row tk-units', 'data-lane': 0 }, ...units.map((text, i) => unit(text, i, 0, i === at)));
 
 part('kinds', 'Kinds of text', 'The same few sentences in several languages, and code, numbers, emoji: how many tokens a character takes, for the tokenizers chosen above.', (body) => {
-  const say = status(), table = make('table', { class: 'lab-table' }), chart = make('div', { class: 'tk-bars' });
-  const go = () => told(say, { what: 'kinds', keys: Array.from(chosen) }, (answer) => {
-    const per = (row, k) => row.tokens[k] / row.characters, most = Math.max(...answer.rows.flatMap((row) => row.tokens.map((_, k) => per(row, k))), 0.01);
-    chart.replaceChildren(...answer.rows.map((row) => make('div', { class: 'tk-bar-group' }, make('span', { class: 'tk-bar-name' }, row.kind),
-      make('span', { class: 'tk-bar-set' }, ...row.tokens.map((_, k) => make('span', { class: 'tk-bar', 'data-lane': k, style: 'width:' + (100 * per(row, k) / most).toFixed(1) + '%', title: titleOf(answer.keys[k]) + ': ' + number(per(row, k), 2) + ' tokens a character' }))))));
-    const seconds = answer.seconds_per_token;
-    const columns = [{ label: 'kind of text' }, ...answer.keys.flatMap((key) => [{ label: titleOf(key), unit: 'tokens a character', number: true }, { label: 'fit in a context', unit: 'characters of ' + answer.context.toLocaleString('en') + ' tokens', number: true },
-      ...(seconds ? [{ label: 'training here', unit: 's for 1,000 characters', number: true, help: 'One LoRA pass, at the speed measured on this machine with this many tokens.' }] : [])])];
-    fillTable(table, { columns, rows: answer.rows.map((row) => ({ cells: [row.kind, ...answer.keys.flatMap((_, k) => [number(per(row, k), 2), number(answer.context / per(row, k), 0), ...(seconds ? [number(1000 * per(row, k) * seconds, 1)] : [])])] })) });
-    const key = make('ol', { class: 'tk-key' }, ...answer.keys.map((k, l) => make('li', { 'data-lane': l }, titleOf(k))));
-    chart.prepend(key);
-    if (!seconds) say.textContent = 'The seconds of training are shown once a model was measured here.';
+  const say = status(), table = make('table', { class: 'lab-table' }), chart = make('div', { class: 'tk-bars' }), measure = make('select');
+  const per = (row, k) => row.tokens[k] / row.characters;
+  let answer = null;
+  // What is measured, in the table and as bars: its words, its digits, and how it is had from a row.
+  const measures = () => [['tokens a character', 2, per], ['characters that fit in a context of ' + answer.context.toLocaleString('en') + ' tokens', 0, (row, k) => answer.context / per(row, k)],
+    ...(answer.seconds_per_token ? [['seconds for 1,000 characters of LoRA training here', 1, (row, k) => 1000 * per(row, k) * answer.seconds_per_token]] : [])];
+  const draw = () => {
+    const [words, digits, of] = measures()[+measure.value || 0], most = Math.max(...answer.rows.flatMap((row) => row.tokens.map((_, k) => of(row, k))), 0.01);
+    chart.replaceChildren(make('ol', { class: 'tk-key' }, ...answer.keys.map((key, k) => make('li', { 'data-lane': k }, titleOf(key)))), ...answer.rows.map((row) => make('div', { class: 'tk-bar-group' }, make('span', { class: 'tk-bar-name' }, row.kind),
+      make('span', { class: 'tk-bar-set' }, ...row.tokens.map((_, k) => make('span', { class: 'tk-bar', 'data-lane': k, style: 'width:' + (100 * of(row, k) / most).toFixed(1) + '%', title: titleOf(answer.keys[k]) + ': ' + number(of(row, k), digits) + ' ' + words }))))));
+    fillTable(table, { columns: [{ label: words }, ...answer.keys.map((key) => ({ label: titleOf(key), number: true }))], rows: answer.rows.map((row) => ({ cells: [row.kind, ...answer.keys.map((_, k) => number(of(row, k), digits))] })) });
+  };
+  const go = () => told(say, { what: 'kinds', keys: listed.map((entry) => entry.key).filter((key) => chosen.has(key)) }, (found) => {
+    answer = found;
+    options(measure, measures().map(([words], i) => [i, words]));
+    draw();
+    if (!answer.seconds_per_token) say.textContent = 'The seconds of training are shown once a model was measured here.';
   });
-  body.append(button('Compare again', go), say, chart, scrolled('tokens by kind of text', table));
+  measure.addEventListener('change', draw);
+  body.append(make('div', { class: 'tk-more' }, field('Show', measure), button('Compare again', go)), say, chart, scrolled('tokens by kind of text', table));
   go();
 });
 
 part('steps', 'How it got there', 'BPE merges the pair that comes first in its list, again and again; WordPiece takes the longest entry that fits; Unigram weighs whole segmentations.', (body) => {
-  const which = make('select'), word = make('input', { type: 'text', value: 'unbelievably', maxlength: 200 }), say = status(), out = make('div', { class: 'tk-steps' });
+  const which = make('select'), word = make('input', { type: 'text', value: 'unbelievably', maxlength: 200, size: 30 }), say = status(), out = make('div', { class: 'tk-steps' });
   const slider = make('input', { type: 'range', min: 0, value: 0, 'aria-label': 'step' });
   let steps = [];
   const draw = () => {
@@ -54,8 +60,8 @@ part('steps', 'How it got there', 'BPE merges the pair that comes first in its l
       slider.max = steps.length - 1;
       slider.value = steps.length - 1;
       draw();
-    } else out.replaceChildren(...answer.best.map((one, i) => make('div', {}, unitRow(one.units), make('span', { class: 'state' }, (i ? 'no. ' + (i + 1) : 'the likeliest') + ', log-probability ' + number(one.score, 2)))),
-      make('div', {}, unitRow(answer.sampled.units), make('span', { class: 'state' }, 'sampled, log-probability ' + number(answer.sampled.score, 2))));
+    } else out.replaceChildren(make('div', { class: 'tk-best' }, make('span', { class: 'state' }, 'segmentation'), make('span', { class: 'state' }, 'log-probability'), ...[...answer.best.map((one, i) => [i ? 'no. ' + (i + 1) : 'the likeliest', one]), ['sampled', answer.sampled]]
+      .flatMap(([name, one]) => [make('span', {}, unitRow(one.units), make('small', {}, name)), make('span', { class: 'tk-score' }, number(one.score, 2).replace('-', '\u2212'))])));
   });
   options(which, kept());
   which.addEventListener('change', go);
@@ -113,7 +119,7 @@ part('vocabulary', 'Search a vocabulary', 'By text, regular expression or id; or
   const kind = make('select', {}, ...[['text', 'contains'], ['regex', 'regular expression'], ['id', 'id'], ['longest', 'the longest'], ['strangest', 'the strangest'], ['never', 'never come back']].map(([value, text]) => make('option', { value }, text)));
   const go = () => told(say, { what: 'vocabulary', key: which.value, kind: kind.value, query: query.value }, (answer) => {
     say.textContent = answer.found.toLocaleString('en') + ' of ' + answer.of.toLocaleString('en') + ' entries' + (answer.found > answer.entries.length ? ', the first ' + answer.entries.length + ' shown. ' : '. ') + answer.note;
-    fillTable(table, { columns: [{ label: 'id', number: true }, { label: 'entry' }, { label: 'bytes' }], rows: answer.entries.map((entry) => ({ cells: [entry.id.toLocaleString('en'), visible(entry.text), entry.bytes] })) });
+    fillTable(table, { columns: [{ label: 'entry' }, { label: 'id', number: true }, { label: 'bytes' }], rows: answer.entries.map((entry) => ({ cells: [visible(entry.text), entry.id.toLocaleString('en'), entry.bytes] })) });
   });
   options(which, kept());
   kind.addEventListener('change', () => { query.disabled = ['longest', 'strangest', 'never'].includes(kind.value); go(); });

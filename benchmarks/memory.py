@@ -60,7 +60,7 @@ CASES: tuple[Case, ...] = (
     Case("small", "prefix", RANDOM, 16, 512), Case("small", "lora", QV, 64, 128),
     Case("real", "lora", LORA, precision="bf16"), Case("real", "lora", LORA, precision="int8"),
     Case("real", "lora", LORA, precision="nf4"), Case("real", "lora", LORA, precision="nf4-double"),
-    Case("real", "lora", LORA, 8, 128, precision="nf4"), Case("real", "full", optimizer="sgd"),
+    Case("real", "full", optimizer="sgd"),
     Case("real", "full", optimizer="adamw-8bit"), Case("real", "full", optimizer="paged-adamw-8bit"),
     Case("real", "lora", LORA, precision="nf4-double", optimizer="paged-adamw-8bit"),
 )  # fmt: skip

@@ -1,12 +1,12 @@
 """The calculator's answers: what a visitor chose in, sentences and numbers out. Pure, quick, and no widget.
 
-`answer(state, speed)` never raises for what was typed: each problem is one sentence under the name of its field, and then
+`answer(state, speeds)` never raises for what was typed: each problem is one sentence under the name of its field, and then
 nothing else is answered.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -23,8 +23,8 @@ from lab_app.tables import share, shown
 RANKS = (1, 2, 4, 8, 16, 32, 64, 128, 192, 256)
 
 
-def answer(state: Mapping[str, Any], speed: float | None = None) -> dict[str, Any]:
-    """Everything about a state; `speed` is what this machine computes in training, in operations a second."""
+def answer(state: Mapping[str, Any], speeds: Sequence[costs.Speed] = ()) -> dict[str, Any]:
+    """Everything about a state; `speeds` is what was measured of training on this machine."""
     state = form.tidy(state)
     common = {"form": form.fields(state), "state": state}
     try:
@@ -52,7 +52,7 @@ def answer(state: Mapping[str, Any], speed: float | None = None) -> dict[str, An
         "machines": costs.fits(found, machine, load, step, plan),
         "predicted": costs.PREDICTED,
         "sources": costs.sources(),
-        "time": costs.timed(arch, method, settings, step, machine, load, plan, speed),
+        "time": costs.timed(arch, method, settings, step, machine, load, plan, speeds),
         "tokens": costs.reading(arch, state, load, plan),
         "known": costs.known_models(state["arch"]),
         "quick": costs.quick(arch, method, settings, count, load, plan),

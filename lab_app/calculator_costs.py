@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from experiments import methods
@@ -12,6 +14,16 @@ from experiments.methods import Method, Settings
 from experiments.specs import RunSpec
 from lab_app import calculator_form as form
 from lab_app.amounts import money, number, operations, size, span_of_time
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What this machine computes while a model of so many parameters trains, in operations a second."""
+
+    title: str
+    parameters: int
+    operations: float
+
 
 Usual = list[tuple[Method, Settings, trainable.Count | None]]
 
@@ -95,7 +107,7 @@ def sources() -> list[str]:
 
 def timed(
     arch: Arch, method: Method, settings: Settings, step: compute.Flops, machine: machines.Machine, load: Load, plan: form.Plan,
-    speed: float | None,
+    speeds: Sequence[Speed],
 ) -> list[str]:  # fmt: skip
     passes = [(step.forward, "forward"), (step.to_inputs, "gradients of inputs"), (step.to_weights, "gradients of weights"),
               (step.again, "the second forward pass of checkpointing")]  # fmt: skip
@@ -111,12 +123,20 @@ def timed(
             f"On {machine.title}: {span_of_time(a_step)} a step, {span_of_time(a_step * plan.steps)} for {plan.steps:,} steps, "
             f"at {rate:g} · 10¹² operations a second of which {machine.utilisation:.0%} are reached."
         )
-        lines.append(
-            f"Here: {span_of_time(step.total / speed)} a step, {span_of_time(step.total / speed * plan.steps)} in all, from two "
-            f"steps measured on this machine ({operations(speed)} operations a second)." if speed
-            else "Here: not measured yet; it is as soon as a model has been loaded for training."
-        )  # fmt: skip
+        lines.append(_here(arch, step.total, plan.steps, speeds))
     return lines
+
+
+def _here(arch: Arch, work: float, steps: int, speeds: Sequence[Speed]) -> str:
+    """Seconds on this machine, at the speed measured with the model nearest in size: small matrices are slower ones."""
+    if not speeds:
+        return "Here: not measured yet; it is as soon as a model has been loaded for training."
+    near = min(speeds, key=lambda speed: abs(math.log(speed.parameters / arch.total)))
+    a_step = work / near.operations
+    return (
+        f"Here: {span_of_time(a_step)} a step, {span_of_time(a_step * steps)} in all, from two steps of {near.title} measured on this "
+        f"machine ({operations(near.operations)}operations a second)."
+    )
 
 
 def reading(arch: Arch, state: Mapping[str, Any], load: Load, plan: form.Plan) -> list[str]:

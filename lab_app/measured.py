@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from experiments import analysis, estimates, methods
@@ -10,6 +11,7 @@ from experiments.accounting.memory import Load
 from experiments.analysis import Record
 from experiments.catalog import models
 from experiments.store import Store
+from lab_app.calculator_costs import Speed
 from lab_app.lab import Lab
 from lab_app.tables import column
 
@@ -18,15 +20,25 @@ LONGEST = 1.25  # the batch at which a peak is measured holds longer rows than t
 LEARNT = 50.0  # percent: prompt and template are read, the answer is learnt
 
 
-def speed(store: Store) -> float | None:
-    """Operations a second of training here, from the two measured steps of the first model (LoRA, 4 × 64 tokens)."""
-    entry = models.available()[0]
-    weights, arch = estimates.ready_weights(entry), models.arch(entry)
-    a_token: Any = store.recall(estimates.speed_key(weights, "lora")) if weights else None
-    if not a_token or arch is None:
+def speeds(store: Store) -> tuple[Speed, ...]:
+    """What training computes here, from the two measured steps of each model of the lab that has trained (LoRA, 4 × 64 tokens)."""
+    found = []
+    for entry in models.available():
+        weights = estimates.ready_weights(entry)
+        a_token: Any = store.recall(estimates.speed_key(weights, "lora")) if weights else None
+        if weights and a_token and (known := _measured_step(entry.key, weights)):
+            found.append(Speed(entry.title, known[0], known[1] / (a_token * 4 * 64)))
+    return tuple(found)
+
+
+@cache
+def _measured_step(key: str, weights: str) -> tuple[int, float] | None:
+    """Parameters of a model whose weights are here, and operations of the step that is measured on it."""
+    arch = models.arch(models.find(key, local=True))
+    if arch is None:
         return None
     lora, load = methods.find("lora"), Load(batch_size=4, tokens=64, learnt=100 * 24 / 64)
-    return compute.flops(arch, lora, lora.Settings(), load).total / (a_token * 4 * 64)
+    return arch.total, compute.flops(arch, lora, lora.Settings(), load).total
 
 
 def runs(lab: Lab) -> dict[str, Any]:

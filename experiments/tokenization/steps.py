@@ -65,7 +65,13 @@ def bytes_merged(word: bytes, rank: Callable[[bytes, bytes], int | None]) -> lis
             return steps
         best, i = min(ranked)
         units[i : i + 2] = [units[i] + units[i + 1]]
-        steps.append(Step(tuple(map(name_of, units)), i, f"Merge number {best:,}."))
+        steps.append(
+            Step(
+                tuple(map(name_of, units)),
+                i,
+                f"Of all neighbours these were learnt first to be one: merge number {best:,}.",
+            )
+        )
 
 
 def _sentencepiece(tokenizer: Pieces, word: str) -> list[Step]:
@@ -83,7 +89,13 @@ def _sentencepiece(tokenizer: Pieces, word: str) -> list[Step]:
             break
         best, i = min(found)
         units[i : i + 2] = [units[i] + units[i + 1]]
-        steps.append(Step(tuple(units), i, f"Score {-best:,.0f}."))
+        steps.append(
+            Step(
+                tuple(units),
+                i,
+                f"Of all neighbours these make the piece of the highest score: {-best:,.0f}.".replace("-", "\u2212"),
+            )
+        )
     final = [model.id_to_piece(t) for t in tokenizer.encode(word).ids]
     if final != units:
         steps.append(Step(tuple(final), None, "What has no piece of its own falls back to bytes."))
@@ -113,7 +125,9 @@ def wordpiece(tokenizer: Fast, word: str) -> list[Step]:
         else:
             return steps
         rest = (plain[at:],) if at < len(plain) else ()
-        steps.append(Step((*units, *rest), len(units) - 1, f"The longest entry that fits, found at try {tried}."))
+        steps.append(
+            Step((*units, *rest), len(units) - 1, f"The longest entry that fits: {tried - 1} longer ones were tried.")
+        )
     return steps
 
 

@@ -43,5 +43,5 @@ def build(lab: Lab, page: Page, room: Room) -> None:
 
 def reply(lab: Lab, state: Any) -> dict[str, Any]:
     """The answer to a state as a browser sent it."""
-    found = calculator.answer(state if isinstance(state, Mapping) else {}, measured.speed(lab.store))
+    found = calculator.answer(state if isinstance(state, Mapping) else {}, measured.speeds(lab.store))
     return found if found["problems"] else {**found, "runs": measured.runs(lab)}

@@ -12,6 +12,7 @@ from experiments import methods
 from experiments.accounting import machines, presets, trainable
 from lab_app import calculator_form
 from lab_app.calculator import answer
+from lab_app.calculator_costs import Speed
 
 WORDS = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8), st.lists(st.integers()))
 STATES = st.recursive(WORDS, lambda inner: st.dictionaries(st.text(max_size=8), inner, max_size=3))
@@ -82,3 +83,13 @@ def test_every_rate_price_and_token_count_names_its_source():
     assert len(found["known"]) == sum(p.tokens_seen is not None for p in presets.PRESETS)
     rented = next(row for row in found["machines"] if row["own"])
     assert rented["cost"] != answer({"machine": "h100"})["machines"][found["machines"].index(rented)]["cost"]
+
+
+def test_seconds_here_are_at_the_speed_of_the_model_nearest_in_size():
+    slow, quick = Speed("Tiny", 5_000_000, 1e9), Speed("Large", 100_000_000, 1e11)
+    for arch, near in (("smollm2-135m", quick), ("llama-2-70b", quick)):
+        told = answer({"arch": arch}, (slow, quick))["time"][-1]
+        assert f"from two steps of {near.title} measured on this machine" in told
+    own = {"arch": "own", "shape": {"width": 64, "layers": 2, "heads": 4, "kv_heads": 2, "hidden": 128, "vocab": 1000}}
+    assert "from two steps of Tiny" in answer(own, (slow, quick))["time"][-1]
+    assert "not measured yet" in answer(own)["time"][-1]
