@@ -1,4 +1,4 @@
-"""`python -m benchmarks [step|page|runs|memory] [--quick]`: measure, print, and write what was measured to `benchmarks/RESULTS.md`."""
+"""`python -m benchmarks [step|page|runs|memory|sweep] [--quick]`: measure, print, and write it to `benchmarks/RESULTS.md`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks import memory, page, shelf, step, tokenize
+from benchmarks import memory, page, shelf, step, sweep, tokenize
 
 PARTS = {
     "step": step.measure,
@@ -17,6 +17,7 @@ PARTS = {
     "runs": shelf.measure,
     "memory": memory.measure,
     "tokenize": tokenize.measure,
+    "sweep": sweep.measure,
 }
 RESULTS = Path(__file__).with_name("RESULTS.md")
 

@@ -45,10 +45,14 @@ class Inline:
 
 
 class WorkerProcess:
-    """One warm worker process, started on first use and again whenever it died. Its log is `worker.log` in the home folder."""
+    """One warm worker process, started on first use and again whenever it died. Its log is `worker.log` in the home folder.
 
-    def __init__(self, home: Path):
-        self.home = home
+    Of several, each has a `name` for its log, and `threads` of its own; None leaves them to torch.
+    """
+
+    def __init__(self, home: Path, name: str = "worker", threads: int | None = None):
+        self.home, self.log = home, home / f"{name}.log"
+        self.threads = threads
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
         self._open: dict[int, threading.Event] = {}
@@ -101,7 +105,9 @@ class WorkerProcess:
         if self._process is None:
             self.home.mkdir(parents=True, exist_ok=True)
             environment = {**os.environ, "TOKENIZERS_PARALLELISM": "false", "PYTHONUNBUFFERED": "1"}
-            with (self.home / "worker.log").open("w") as log:
+            if self.threads:
+                environment["OMP_NUM_THREADS"] = str(self.threads)
+            with self.log.open("w") as log:
                 self._process = subprocess.Popen(
                     [sys.executable, "-m", "experiments.engine.worker", str(self.home)],
                     stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, env=environment,
@@ -131,5 +137,5 @@ class WorkerProcess:
             return "The worker process was killed, most often because memory ran out."
         if code < 0:
             return f"The worker process was ended by {signal.Signals(-code).name}."
-        lines = (self.home / "worker.log").read_text("utf8", errors="replace").strip().splitlines()
+        lines = self.log.read_text("utf8", errors="replace").strip().splitlines()
         return f"The worker process ended: {lines[-1][:300] if lines else f'exit status {code}'}."

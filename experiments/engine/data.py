@@ -20,11 +20,12 @@ from experiments.templates import CHAT, Codec, Example
 
 @dataclass(frozen=True)
 class Batch:
-    """Padded on the right. `learn_BT` marks the tokens that count, never the first of a row."""
+    """Padded on the right. `learn_BT` marks the tokens that count, never the first of a row. `examples` are its rows."""
 
     ids_BT: Tensor
     mask_BT: Tensor
     learn_BT: Tensor
+    examples: tuple[Example, ...] = ()
 
     @property
     def tokens(self) -> int:
@@ -70,7 +71,7 @@ def collate(examples: Sequence[Example], pad_id: int, device: torch.device) -> B
         ids_BT[i, :length] = torch.tensor(example.ids)
         mask_BT[i, :length] = 1
         learn_BT[i, max(example.start, 1) : length] = True
-    return Batch(ids_BT.to(device), mask_BT.to(device), learn_BT.to(device))
+    return Batch(ids_BT.to(device), mask_BT.to(device), learn_BT.to(device), tuple(examples))
 
 
 def order(rows: int, batch_size: int, steps: int, seed: int) -> Iterator[list[int]]:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from experiments.engine.data import Batch
+from experiments.engine.prefix import stepped_over
 
 
 @contextmanager
@@ -38,7 +39,7 @@ def answer_logits(model: Any, batch: Batch) -> Tensor:
     """The logits from which each learnt token of the batch is predicted, shape (N, V)."""
     before_BT = torch.zeros_like(batch.learn_BT)
     before_BT[:, :-1] = batch.learn_BT[:, 1:]  # token t is predicted from position t - 1
-    with head_only_at(model, before_BT):
+    with head_only_at(model, before_BT), stepped_over(model, batch):
         logits_NV: Tensor = model(input_ids=batch.ids_BT, attention_mask=batch.mask_BT, use_cache=False).logits
     return logits_NV.float()
 

@@ -11,7 +11,7 @@ import gc
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from transformers.utils import logging
 from experiments.catalog import models, resources
 from experiments.catalog.cache import make_once
 from experiments.engine import memory
+from experiments.engine.prefix import Kept
 from experiments.tokenization import packed
 
 warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)  # PEFT asks by the old name
@@ -40,13 +41,15 @@ def no_report(stage: str, done: int, total: int | None) -> None:
 
 @dataclass(frozen=True)
 class Base:
-    """A loaded, frozen model. `resting_mb` is this process with the model in it and nothing else under way."""
+    """A loaded, frozen model. `resting_mb` is this process with the model in it and nothing else under way; `kept` what
+    rows look like inside it, for runs that train its top only (`engine.prefix`)."""
 
     key: str
     weights: str
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     resting_mb: float
+    kept: Kept = field(default_factory=Kept, compare=False, repr=False)
 
     @property
     def device(self) -> torch.device:

@@ -14,7 +14,7 @@ import torch
 
 from experiments import methods
 from experiments.catalog import tasks
-from experiments.engine import data, memory
+from experiments.engine import data, memory, prefix
 from experiments.engine.context import with_examples
 from experiments.engine.loss import completion_loss
 from experiments.engine.models import Base, fresh, own
@@ -95,13 +95,14 @@ def begin(spec: RunSpec, base: Base) -> Trial:
     Raises `ValueError` where the examples of few-shot do not fit the context.
     """
     method = methods.find(spec.method)
-    model = method.attach(fresh(base), spec.settings, base.tokenizer)
+    model: Any = method.attach(fresh(base), spec.settings, base.tokenizer)
     if shown := method.examples(spec.settings):
         task = tasks.of(spec)
         rows = task.split(None).train
         chosen = random.Random(spec.seed).sample(rows, min(shown, len(rows)))
         model = with_examples(model, base.tokenizer, chosen, task.max_length, task.template)
     parameters = own(model, base)
+    model.frozen_prefix = prefix.find(spec, model, base)
     optimizer = torch.optim.AdamW(groups(model, spec), fused=True) if parameters else None
     return Trial(model.train(), parameters, optimizer, base.tokenizer.pad_token_id, spec.train.clip)
 

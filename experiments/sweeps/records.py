@@ -20,7 +20,9 @@ from experiments.sweeps import findings, table
 from experiments.sweeps.expansion import value_at
 from experiments.sweeps.spec import SweepSpec, Value
 
-Status = Literal["waiting", "queued", "running", "finished", "diverged", "failed", "pruned", "cancelled", "interrupted"]
+Status = Literal[
+    "waiting", "queued", "running", "finished", "diverged", "failed", "pruned", "cancelled", "interrupted", "skipped"
+]
 METRICS = (
     "held_out", "score", "forgetting", "loss", "step", "steps", "train_s", "step_s", "trainable", "peak_mb",
     "base_held_out", "base_score", "adapter_bytes",
@@ -31,7 +33,8 @@ METRICS = (
 class Cell(BaseModel):
     """One cell: its values by place (those that its method has), its seed, its run, and what that brought.
 
-    `stored`: it was there before the sweep, or somebody else trained it. "diverged" is a failed run whose loss was no number.
+    `stored`: it was there before the sweep, or somebody else trained it. "diverged" is a failed run whose loss was no number; "skipped"
+    was never begun, because its setting was pruned or the sweep stopped.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -107,7 +110,7 @@ def _cell(found: table.SweepRow, row: table.CellRow, entry: Entry | None, gist: 
     about: dict[str, Any] = {"number": row.number, "values": {p: v for p, v in values.items() if v is not None}}
     about |= {"seed": spec.seed, "run_id": row.run_id, "spec": spec}
     if entry is None or gist is None:
-        return Cell(**about, status="cancelled" if row.mark == "skipped" else "waiting")
+        return Cell(**about, status="skipped" if row.mark == "skipped" else "waiting")
     return Cell(
         **about, attempt=entry.key.attempt, status=_status(gist, row.mark), stored=entry.created_s < found.created_s,
         metrics={name: gist.get(name) for name in METRICS}, cause=gist.get("cause") or "",

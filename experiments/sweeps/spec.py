@@ -72,8 +72,8 @@ class Axis(BaseModel):
 class SweepSpec(BaseModel):
     """A base run, what is varied in it, over which seeds, how it is searched, when hopeless cells stop, and a time budget.
 
-    An axis `seed` is the same as `seeds`. `trials` counts settings, each of which is run with every seed; a grid has as many as
-    it has. With `prune` "halving" the worse two thirds stop at each rung, and only survivors get further seeds.
+    An axis `seed` is the same as `seeds`. `trials` counts settings; a grid has as many as it has. With `prune` "halving" the
+    worse two thirds stop at each rung, and only what went to its end gets further seeds; "tpe" gives them to its best third.
     """
 
     model_config = Frozen

@@ -56,6 +56,9 @@ def open_sweep(store: Store, spec: SweepSpec, owner: str) -> bool:
         " DO UPDATE SET state = 'running', sentence = '', ended_s = NULL, writer = :writer",
         {"id": spec.sweep_id, "owner": owner, "spec": spec.model_dump_json(), "now": time.time(), "writer": this_process()},
     )  # fmt: skip
+    store.connection.execute(
+        "UPDATE cells SET mark = '' WHERE sweep_id = ? AND owner = ? AND mark = 'skipped'", (spec.sweep_id, owner)
+    )
     return True
 
 

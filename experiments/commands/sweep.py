@@ -1,0 +1,185 @@
+"""Sweeps from the command line: one run over many values of its settings, on as many workers as are wished."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+import yaml
+
+from experiments import export, sweeps
+from experiments.catalog import models, tasks
+from experiments.catalog.cache import lab_home
+from experiments.commands.train import complete
+from experiments.jobs import Jobs
+from experiments.specs import Problem, SpecError
+from experiments.store import Store
+from experiments.sweeps import guidance, records
+from experiments.sweeps.running import Sweeper
+from experiments.terminal import AsJson, app, open_store, owner, people, progress_bar, sentences
+from experiments.workers import WorkerProcess
+
+
+@app.command()
+def sweep(
+    file: Annotated[Path | None, typer.Argument(help="A sweep as YAML or JSON: base, axes, seeds, search, …")] = None,
+    base: Annotated[Path | None, typer.Option(help="The run that is varied: a spec as YAML or JSON.")] = None,
+    axis: Annotated[
+        list[str] | None, typer.Option(help="What is varied: method.rank=1,2,4,8; a range as lr=1e-4..1e-2.")
+    ] = None,
+    seeds: Annotated[str, typer.Option(help="Each setting is run with each of them.")] = "",
+    search: Annotated[str, typer.Option(help="grid, random or tpe.")] = "",
+    trials: Annotated[str, typer.Option(help="How many settings random or tpe try.")] = "",
+    prune: Annotated[str, typer.Option(help="none, or halving: hopeless cells stop early.")] = "",
+    budget: Annotated[str, typer.Option(help="Seconds that all of it may take.")] = "",
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that train at the same time.")] = 1,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before a very large sweep.")] = False,
+    dry: Annotated[bool, typer.Option("--plan", help="Say what it would take, and start nothing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train one run with many values of its settings, and say which matter."""
+    with sentences(as_json):
+        started = {"model": models.MODELS[0].key, "task": tasks.TASKS[0].key, "method": "lora"}
+        said: dict[str, Any] = _read(file) if file else {"base": _read(base) if base else started}
+        given = {"search": search, "trials": trials, "prune": prune, "budget_s": budget}
+        said |= {name: value for name, value in given.items() if value}
+        said |= {"axes": [parse_axis(text) for text in axis]} if axis else {}
+        said |= {"seeds": _numbers(seeds)} if seeds else {}
+        said["base"] = complete(dict(said.get("base") or {}))
+        store = open_store()
+        planned = sweeps.plan(sweeps.build(said), store, workers)
+    people.print(planned.sentence, markup=False, highlight=False, soft_wrap=True)
+    if planned.asks and not yes and not dry and not typer.confirm(planned.asks, err=True):
+        raise typer.Exit(1)
+    if dry:
+        _show_plan(planned, as_json)
+    found = _carry_out(store, planned.spec, workers)
+    _finish(found, as_json)
+
+
+def parse_axis(text: str) -> dict[str, Any]:
+    """`method.rank=1,2,4` or `lr=1e-4..1e-2`; values that hold commas themselves are told apart by semicolons.
+
+    Raises `SpecError`.
+    """
+    name, equals, values = text.partition("=")
+    if not equals or not values.strip():
+        raise SpecError([Problem("axes", f"“{text[:60]}” is not of the form name=value,value.")])
+    low, dots, high = values.partition("..")
+    if dots:
+        return {"place": name.strip(), "low": _number(low), "high": _number(high)}
+    parts = values.split(";") if ";" in values else values.split(",")
+    return {"place": name.strip(), "values": [_number(part) for part in parts if part.strip()]}
+
+
+def _number(text: str) -> Any:
+    """What was typed as the number or truth it is, else as text."""
+    text = text.strip()
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _numbers(text: str) -> list[Any]:
+    return [_number(part) for part in text.split(",") if part.strip()]
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """A mapping from a small YAML or JSON file. Raises `SpecError`."""
+    try:
+        with file.open("rb") as opened:
+            found = export.parse_specs(opened.read(export.SPEC_LIMIT + 1))
+    except (OSError, yaml.YAMLError) as error:
+        raise SpecError([Problem("file", f"{file} cannot be read: {error}.")]) from None
+    if len(found) != 1:
+        raise SpecError([Problem("file", f"{file} holds {len(found)} specs; one is needed.")])
+    return found[0]
+
+
+def _carry_out(store: Store, spec: sweeps.SweepSpec, workers: int) -> sweeps.Progress:
+    """Run it to its end, with a bar; Ctrl-C stops after the step under way and keeps what is done."""
+    home, threads = lab_home(), max(1, _cores() // workers)
+    queues = [Jobs(store, WorkerProcess(home, f"worker-{i}", threads)) for i in range(workers)]
+    sweeper = Sweeper(store, queues, home)
+    try:
+        sweep_id = sweeper.start(spec, owner())
+        try:
+            _watch(store, sweeper, sweep_id)
+        except KeyboardInterrupt:
+            people.print(sweeper.stop(sweep_id, owner()))
+            sweeper.wait(sweep_id, owner(), 120)
+        found = sweeps.progress(store, sweep_id, owner())
+    finally:
+        sweeper.close()
+        for queue in queues:
+            queue.close()
+    assert found is not None
+    return found
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _watch(store: Store, sweeper: Sweeper, sweep_id: str) -> None:
+    with progress_bar() as (bar, row):
+        while not sweeper.wait(sweep_id, owner(), 0.0):
+            now = sweeps.progress(store, sweep_id, owner())
+            if now:
+                left = f", about {now.remaining_s:.0f} s left" if now.remaining_s else ""
+                bar.update(
+                    row, description=f"{now.done} of {now.total} cells{left}", completed=now.done, total=now.total
+                )
+            time.sleep(0.5)
+
+
+def _show_plan(planned: sweeps.Plan, as_json: bool) -> NoReturn:
+    if as_json:
+        about = {
+            "cells": planned.cells,
+            "stored": planned.stored,
+            "seconds": planned.seconds,
+            "sentence": planned.sentence,
+        }
+        print(json.dumps({"sweep_id": planned.spec.sweep_id, **about, "spec": planned.spec.model_dump(mode="json")}))
+    raise typer.Exit(0)
+
+
+def _finish(found: sweeps.Progress, as_json: bool) -> NoReturn:
+    """The result; exit status 0 where the sweep went to its end."""
+    if as_json:
+        print(records.as_json(found))
+    else:
+        for line in _lines(found):
+            print(line)
+    raise typer.Exit(0 if found.state == "finished" else 1)
+
+
+def _lines(found: sweeps.Progress) -> Sequence[str]:
+    results = [(c.values, c.seed, c.metric(found.metric)) for c in found.cells]
+    lines = [_line(row.model_dump()) for row in found.rows]
+    lines += [
+        f"{c.status}: {records.findings.named(c.values)}, seed {c.seed}. {c.cause}"
+        for c in found.cells
+        if c.status in ("diverged", "failed")
+    ]
+    shares = guidance.importance(results, found.spec.axes)
+    if shares:
+        lines.append("What matters: " + ", ".join(f"{place} {share:.0%}" for place, share in shares.items()))
+    advice = guidance.guidance(results)
+    return [*lines, *(text for text in (advice.sentence, advice.twice, found.verdict, found.sentence) if text)]
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    width = f" ± {row['half_width']:.3f}" if row["half_width"] is not None else ""
+    return f"{row['mean']:.3f}{width}  {records.findings.named(row['values'])}"

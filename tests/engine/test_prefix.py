@@ -1,0 +1,93 @@
+"""The frozen lower part of a model, computed once a row: the losses of the whole model, shared by the runs that train its top."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from experiments.engine import models, prefix, training
+from experiments.engine.prefix import Kept
+from experiments.engine.trial import begin
+from tests.engine.conftest import losses, run_spec
+from tests.models import tiny_llama
+
+
+@pytest.fixture(scope="module")
+def deep(tmp_path_factory, smollm2) -> Any:
+    """Six random layers, with biases."""
+    folder = tiny_llama(tmp_path_factory.mktemp("models") / "deep", smollm2, layers=6, bias=True)
+    return models.load(folder, "tiny", "local:deep")
+
+
+@pytest.fixture(scope="module")
+def of(base, deep, gpt2) -> dict[str, Any]:
+    return {"two": base, "six": deep, "gpt2": models.load(gpt2, "tiny", "local:gpt2")}
+
+
+def ran(spec, base, folder: Path) -> list:
+    return list(training.run(spec, base, folder))
+
+
+CASES = [
+    ("two", "lora", {"layers": "last 1"}, 1),
+    ("six", "lora", {"layers": "last 2", "targets": "q_proj,v_proj", "dropout": 0.2}, 4),
+    ("six", "lora", {"layers": "2,4", "dora": True}, 2),
+    ("six", "partial", {"last_layers": 2}, 4),
+    ("gpt2", "lora", {"layers": "last 1"}, 1),
+]
+
+
+@pytest.mark.parametrize(("model", "method", "settings", "lowest"), CASES)
+def test_the_losses_are_those_of_the_whole_model(of, tmp_path, model, method, settings, lowest):
+    spec = run_spec(method, steps=6, rate=1e-2, **settings)
+    whole, top = replace(of[model], kept=Kept(0)), replace(of[model], kept=Kept())
+    assert begin(spec, top).model.frozen_prefix.lowest == lowest and begin(spec, whole).model.frozen_prefix is None
+    expected, found = (ran(spec, b, tmp_path / str(i)) for i, b in enumerate((whole, top)))
+    assert losses(found) == pytest.approx(losses(expected), abs=1e-5)
+    looks = [
+        [e.held_out_loss for e in happened if e.kind == "evaluated" and e.subject == "tuned"]
+        for happened in (found, expected)
+    ]
+    assert looks[0] == pytest.approx(looks[1], abs=1e-5)
+    assert top.kept.mb > 0
+
+
+def test_another_run_reads_what_the_first_one_kept_and_has_the_bits_it_would_have_alone(deep, tmp_path, monkeypatch):
+    """The second trains the same blocks with another rank: not one row goes through the lower ones again."""
+    first, second = (run_spec("lora", steps=4, rank=rank, layers="last 2") for rank in (2, 4))
+    alone = ran(second, replace(deep, kept=Kept()), tmp_path / "alone")
+    shared = replace(deep, kept=Kept())
+    ran(first, shared, tmp_path / "first")
+    read = []
+    monkeypatch.setattr(prefix, "_entering", lambda *what: read.append(what))
+    assert losses(ran(second, shared, tmp_path / "second")) == losses(alone)
+    assert not read
+
+
+@pytest.mark.parametrize(
+    ("method", "settings"),
+    [("lora", {}), ("full", {}), ("prompt", {}), ("prefix", {}), ("p-tuning", {}), ("layernorm", {}), ("few-shot", {}),
+     ("lora", {"layers": "last 1", "bias": "all"})],
+)  # fmt: skip
+def test_where_the_bottom_trains_nothing_is_kept(deep, method, settings):
+    assert begin(run_spec(method, **settings), deep).model.frozen_prefix is None
+
+
+def test_dropout_below_is_not_stepped_over(deep):
+    spec = run_spec("lora", layers="last 1")
+    assert begin(spec, deep).model.frozen_prefix
+    deep.model.config.attention_dropout = 0.1
+    try:
+        assert begin(spec, deep).model.frozen_prefix is None
+    finally:
+        deep.model.config.attention_dropout = 0.0
+
+
+def test_what_is_kept_is_bounded():
+    import torch
+
+    kept = Kept(most_mb=0.01)
+    for i in range(10):
+        kept.put((1, (i,)), torch.zeros(10, 100))  # 4 KB each
+    assert kept.mb <= 0.01 and kept.get((1, (9,))) is not None and kept.get((1, (0,))) is None
