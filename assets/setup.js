@@ -1,6 +1,7 @@
-// The form of a comparison: four questions. `props.form` describes it, `props.value` is what was typed, and the server says what
+// The form of a comparison: four questions. `props.form` describes it (as text: read through Gradio's props, every look at a
+// large object costs), `props.value` is what was typed, and the server says what
 // follows from that: problems at their fields, titles, facts, costs. What was typed survives a reload of this tab.
-const KEPT = 'fine-tuning-lab-form', form = props.form, parts = {}, folds = {};
+const KEPT = 'fine-tuning-lab-form', form = JSON.parse(props.form), parts = {}, folds = {};
 let value = structuredClone(props.value), asking = false, again = false, waiting;
 
 function change(write) {
@@ -31,13 +32,19 @@ const title = (text) => make('h3', {}, text);
 const facts = (id) => make('p', { class: 'facts', id });
 
 function fold(method) {
-  const own = (value.settings[method.key] ||= {});
+  value.settings[method.key] ||= {};
   const summary = make('summary', {}, method.title);
   const node = make('details', { class: 'method', id: 'fold-' + method.key, 'data-method': method.key }, summary,
-    make('p', { class: 'facts' }, method.summary + ' ', method.paper ? make('a', { href: method.paper_url, target: '_blank', rel: 'noopener' }, method.paper) : null),
-    ...method.fields.map((f) => setting(method.key + '.' + f.name, f, (raw) => (value.settings[method.key] ||= {})[f.name] = raw)));
-  folds[method.key] = { node, summary };
+    make('p', { class: 'facts' }, method.summary + ' ', method.paper ? make('a', { href: method.paper_url, target: '_blank', rel: 'noopener' }, method.paper) : null));
+  folds[method.key] = { node, summary, furnished: false };
   return node;
+}
+// A method's fields are made when it is chosen for the first time.
+function furnish(method) {
+  const { node, furnished } = folds[method.key];
+  if (furnished) return;
+  folds[method.key].furnished = true;
+  node.append(...method.fields.map((f) => setting(method.key + '.' + f.name, f, (raw) => (value.settings[method.key] ||= {})[f.name] = raw)));
 }
 
 function build() {
@@ -82,8 +89,10 @@ function draw() {
   parts.seed.set(value.seed);
   announce();
   for (const method of form.folds) {
-    folds[method.key].node.hidden = !value.methods.includes(method.key);
-    for (const f of method.fields) parts[method.key + '.' + f.name].set((value.settings[method.key] || {})[f.name] ?? f.value);
+    const chosen = value.methods.includes(method.key);
+    folds[method.key].node.hidden = !chosen;
+    if (chosen) furnish(method);
+    if (folds[method.key].furnished) for (const f of method.fields) parts[method.key + '.' + f.name].set((value.settings[method.key] || {})[f.name] ?? f.value);
   }
 }
 // Rows of one's own are brought beside this form (own.js): which are meant comes from there, what is chosen goes there.

@@ -305,4 +305,4 @@ def build(lab: Lab) -> gr.HTML:
         return consequences(lab, draft(value))
 
     form = {**describe(), "presets": comparisons()}
-    return drawn(start(), "fields.js setup.js", MARKUP, "questions", form=form, server_functions=[follow, rows])
+    return drawn(start(), "fields.js setup.js", MARKUP, "questions", form=json.dumps(form), server_functions=[follow, rows])
