@@ -2,7 +2,7 @@
 // Every text is set as textContent. The whole state stands in the address as ?calc=…, so that a link opens it again.
 const side = element.querySelector('.calc-form'), out = element.querySelector('.calc-out'), said = element.querySelector('.calc-said');
 const link = element.querySelector('.calc-link input'), copy = element.querySelector('.calc-link button');
-let asked = 0, timer = null, sorted = null, last = null, touched = false;
+let asked = 0, timer = null, sorted = null, last = null, touched = false, runs = null;
 
 const pack = (state) => btoa(String.fromCharCode(...new TextEncoder().encode(JSON.stringify(state)))).replaceAll('+', '-').replaceAll('/', '_').replace(/=+$/, '');
 function unpack(text) {
@@ -162,9 +162,10 @@ function answers(value) {
     section('Quick answers', lines(value.quick)),
     section('Parameters and tokens', lines(value.tokens), folded('What known models read', [table('', read, value.known)])),
     section('All methods', everyMethod(value.methods)),
-    ...(value.runs && value.runs.rows.length ? [section('Predicted and measured', make('p', {}, value.runs.note), table(value.runs.caption, value.runs.columns, value.runs.rows))] : []),
+    ...(runs && runs.rows.length ? [section('Predicted and measured', make('p', {}, runs.note), table(runs.caption, runs.columns, runs.rows))] : []),
   );
   for (const empty of [...out.childNodes]) if (empty.nodeType === 3) empty.remove();
 }
+server.measured_runs('latest').then((found) => { runs = found; if (last) answers(last); }, () => {});
 const start = new URLSearchParams(window.location.search).get('calc');
 ask(start ? unpack(start) : {});

@@ -60,7 +60,8 @@ def speed(model: str, store: Store) -> str | None:
 
 def ready_weights(entry: models.ModelEntry) -> str | None:
     """The weights that are on this machine, None where none are; never asks the network."""
-    return models.weights_of(entry) if models.is_ready(entry) else None
+    known = models.here(entry)
+    return known[0] if known else None
 
 
 def learn(store: Store, key: Key) -> None:

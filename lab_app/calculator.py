@@ -12,9 +12,8 @@ from typing import Any
 
 from experiments import methods
 from experiments.accounting import Arch, answers, choice, compute, memory, presets, trainable
-from experiments.accounting.memory import Load
 from experiments.methods import Method, Settings
-from experiments.specs import RunSpec, SpecError
+from experiments.specs import SpecError
 from lab_app import calculator_costs as costs
 from lab_app import calculator_form as form
 from lab_app.amounts import size
@@ -39,7 +38,7 @@ def answer(state: Mapping[str, Any], speeds: Sequence[costs.Speed] = ()) -> dict
     count = trainable.count(arch, method, settings)
     found = memory.predict(arch, method, settings, load)
     step = compute.flops(arch, method, settings, load)
-    usual_methods = trainable.every_method(arch)
+    every = costs.every(arch, spec, load)
     return {
         **common,
         "problems": {},
@@ -48,7 +47,7 @@ def answer(state: Mapping[str, Any], speeds: Sequence[costs.Speed] = ()) -> dict
         "picture": picture(arch, method, settings),
         "curve": curve(arch, method, settings),
         "memory": costs.memory_parts(found),
-        "bars": costs.bars(arch, spec, load, usual_methods),
+        "bars": costs.bars(every),
         "machines": costs.fits(found, machine, load, step, plan),
         "predicted": costs.PREDICTED,
         "sources": costs.sources(),
@@ -56,7 +55,7 @@ def answer(state: Mapping[str, Any], speeds: Sequence[costs.Speed] = ()) -> dict
         "tokens": costs.reading(arch, state, load, plan),
         "known": costs.known_models(state["arch"]),
         "quick": costs.quick(arch, method, settings, count, load, plan),
-        "methods": table(arch, spec, load, usual_methods),
+        "methods": table(every),
     }  # fmt: skip
 
 
@@ -126,34 +125,24 @@ def curve(arch: Arch, method: Method, settings: Settings) -> dict[str, Any] | No
 # All methods
 
 
-def table(arch: Arch, spec: RunSpec, load: Load, usual_methods: costs.Usual) -> dict[str, Any]:
+def table(every: Sequence[costs.Costs]) -> dict[str, Any]:
     """Every method on this architecture; numbers beside their texts, so that the page can sort and export them."""
     columns = [
         ("method", "", False), ("trainable", "parameters", True), ("share", "%", True), ("adapter", "MB", True),
         ("memory", "MB", True), ("step", "10⁹ operations", True),
     ]  # fmt: skip
     rows = []
-    for method, usual, count in usual_methods:
-        own = method.key == spec.method
-        settings = spec.settings if own else usual
-        if own:
-            count = trainable.count(arch, method, settings)
-        if count is None:
-            values: list[float | None] = [None] * 5
-        else:
-            room = (
-                None
-                if memory.problems(arch, method, settings, load)
-                else memory.predict(arch, method, settings, load).total / 1e6
-            )
-            work = compute.flops(arch, method, settings, load).total / 1e9
-            values = [count.trainable, count.percent, count.adapter_bytes / 1e6, room, work]
+    for row in every:
+        method, count, values = row.method, row.count, list[float | None]([None] * 5)
+        if count is not None:
+            room = row.memory.total / 1e6 if row.memory else None
+            values = [count.trainable, count.percent, count.adapter_bytes / 1e6, room, row.operations / 1e9]
         digits = (0, 4, 2, 0, 1)
         cells = [shown(value, d) for value, d in zip(values, digits, strict=True)]
         rows.append(
             {
                 "method": method.key,
-                "cells": [method.title + (" (as set)" if own else ""), *cells],
+                "cells": [method.title + (" (as set)" if row.own else ""), *cells],
                 "values": [method.title, *values],
             }
         )

@@ -25,7 +25,32 @@ class Speed:
     operations: float
 
 
-Usual = list[tuple[Method, Settings, trainable.Count | None]]
+@dataclass(frozen=True)
+class Costs:
+    """What a method costs on an architecture: the chosen one as it is set (`own`), others with their defaults. `count` is None
+    where the architecture cannot take it, `memory` also where the load cannot."""
+
+    method: Method
+    own: bool
+    count: trainable.Count | None
+    memory: memory.Memory | None
+    operations: float
+
+
+def every(arch: Arch, spec: RunSpec, load: Load) -> list[Costs]:
+    """Every method of the registry, in its order."""
+    rows = []
+    for method, usual, count in trainable.every_method(arch):
+        own = method.key == spec.method
+        settings = spec.settings if own else usual
+        if own:
+            count = trainable.count(arch, method, settings)
+        fits = count is not None and not memory.problems(arch, method, settings, load)
+        held = memory.predict(arch, method, settings, load) if fits else None
+        work = compute.flops(arch, method, settings, load).total if count is not None else 0.0
+        rows.append(Costs(method, own, count, held, work))
+    return rows
+
 
 # Memory
 
@@ -53,19 +78,13 @@ def at_peak(found: memory.Memory) -> list[int]:
     return list(now.values())
 
 
-def bars(arch: Arch, spec: RunSpec, load: Load, usual_methods: Usual) -> dict[str, Any]:
-    """One stacked bar a method: the chosen one as it is set, the others as they come."""
-    rows = []
-    for method, settings, count in usual_methods:
-        if count and method.trains:
-            own = method.key == spec.method
-            if not own and memory.problems(arch, method, settings, load):
-                continue
-            found = memory.predict(arch, method, spec.settings if own else settings, load)
-            rows.append(
-                {"method": method.key, "name": method.title, "own": own, "total": found.total, "parts": at_peak(found)}
-            )
-    return {"names": list(NAMES.values()), "keys": list(NAMES), "rows": rows}
+def bars(rows: Sequence[Costs]) -> dict[str, Any]:
+    """One stacked bar a method that trains."""
+    drawn = [
+        {"method": row.method.key, "name": row.method.title, "own": row.own, "total": row.memory.total, "parts": at_peak(row.memory)}
+        for row in rows if row.memory and row.method.trains
+    ]  # fmt: skip
+    return {"names": list(NAMES.values()), "keys": list(NAMES), "rows": drawn}
 
 
 def fits(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from experiments import methods
 from experiments.accounting.arch import Arch
@@ -38,6 +39,7 @@ def count(arch: Arch, method: Method, settings: Settings) -> Count:
     )
 
 
+@lru_cache(maxsize=64)
 def every_method(arch: Arch) -> list[tuple[Method, Settings, Count | None]]:
     """Each method with its default settings; None where this architecture cannot take it."""
     rows: list[tuple[Method, Settings, Count | None]] = []

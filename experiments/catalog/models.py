@@ -164,10 +164,22 @@ def converted(weights: str) -> Path:
     return lab_home() / "cache" / "converted" / "".join(c if c.isalnum() or c in "._=-" else "-" for c in weights)
 
 
-def ready(entry: ModelEntry) -> Path | None:
-    """The folder a run of this model would load now, None where something must be fetched or converted first."""
+def here(entry: ModelEntry) -> tuple[str, Path] | None:
+    """The weights and the folder that a run of this model would load now, None where something must be fetched or converted
+    first. Never asks the network.
+    """
     found = next(iter(resources.at_hand(entry.resource)), None)
-    return folder(entry, weights_in(found)) if found else None
+    if found is None:
+        return None
+    weights = weights_in(found)
+    made = found.path if _has(found.path, "*.safetensors") else converted(weights)
+    return (weights, made) if made.is_dir() else None
+
+
+def ready(entry: ModelEntry) -> Path | None:
+    """The folder of `here`."""
+    known = here(entry)
+    return known[1] if known else None
 
 
 def is_ready(entry: ModelEntry) -> bool:

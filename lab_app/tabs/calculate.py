@@ -38,10 +38,19 @@ def build(lab: Lab, page: Page, room: Room) -> None:
         except ValueError as error:
             return {"problem": str(error)}
 
-    drawn(None, "calc_form.js calc_pictures.js calc.js", MARKUP, "calculator", server_functions=[calculate, hub_config])
+    def measured_runs(_: Any) -> dict[str, Any]:
+        """What runs of this lab took, beside what is foretold: asked once, for it does not follow the form."""
+        return measured.runs(lab)
+
+    drawn(
+        None,
+        "calc_form.js calc_pictures.js calc.js",
+        MARKUP,
+        "calculator",
+        server_functions=[calculate, hub_config, measured_runs],
+    )
 
 
 def reply(lab: Lab, state: Any) -> dict[str, Any]:
     """The answer to a state as a browser sent it."""
-    found = calculator.answer(state if isinstance(state, Mapping) else {}, measured.speeds(lab.store))
-    return found if found["problems"] else {**found, "runs": measured.runs(lab)}
+    return calculator.answer(state if isinstance(state, Mapping) else {}, measured.speeds(lab.store))

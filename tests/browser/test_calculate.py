@@ -50,6 +50,7 @@ def test_the_numbers_follow_a_rank_and_are_those_of_the_command_line(room):
     expect(part).to_contain_text(f"{weighed['activations']:,}")
     field(room, "method").select_option("prefix")
     expect(first(room)).to_contain_text("Trains 184,320 of")
+    expect(room.page.locator(".calc-out")).to_contain_text("Predicted and measured")  # the recorded runs, at least
     assert field(room, "settings-rank").count() == 0
     field(room, "arch").select_option("llama-3-8b")
     expect(first(room)).to_contain_text("of 8,030,261,248")
