@@ -127,6 +127,18 @@ class Read(Base):
     cut: int = 0
 
 
+class Ranked(Base):
+    """A LoRA run cut to a smaller rank by its singular directions, nothing trained: the held-out loss in nats a token, the share
+    of the update's squared length that is left, and the parameters of such an adapter. Rank 0 is the base."""
+
+    kind: Literal["ranked"] = "ranked"
+    rank: int
+    held_out_loss: float | None
+    kept: float
+    parameters: int
+    elapsed_s: float = 0.0
+
+
 class Finished(Base):
     """All done. `peak_mb` is what the run needed at its highest: resting process, own tensors, one step on top.
 
@@ -173,6 +185,7 @@ Event = Annotated[
     | Sampled
     | Wrote
     | Read
+    | Ranked
     | Finished
     | Failed
     | Cancelled

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from experiments import access, events, gists
-from experiments.questions import SampleSpec, SurpriseSpec
+from experiments.questions import Question
 from experiments.specs import RunSpec
 from experiments.store import Key, Store
 
@@ -91,7 +91,7 @@ class Jobs:
         entry = self.store.entry(spec.run_id)
         return entry is None or (entry.ended and (again or entry.last != "finished"))
 
-    def ask(self, spec: SampleSpec | SurpriseSpec, owner: str, again: bool = False) -> Ticket:
+    def ask(self, spec: Question, owner: str, again: bool = False) -> Ticket:
         """Ask for side-by-side answers, or for how models read a text. Raises `QueueFull`, or `SpecError` for runs that are
         somebody else's own."""
         access.require_runs(self.store, spec.runs, owner)

@@ -90,7 +90,26 @@ class SurpriseSpec(BaseModel):
         return "p" + digest(self)
 
 
-def parse(text: str) -> SampleSpec | SurpriseSpec:
+class RanksSpec(BaseModel):
+    """What a finished LoRA run would lose at every smaller rank, from its singular directions (`engine.truncation`)."""
+
+    model_config = Frozen
+    schema_version: Literal[1] = 1
+    kind: Literal["ranks"] = "ranks"
+    model: str = Field(title="Model", min_length=1, max_length=300)
+    weights: str = Field("", max_length=300)
+    runs: tuple[str, ...] = Field(title="Tuned run", min_length=1, max_length=1)
+
+    @property
+    def sample_id(self) -> str:
+        return "r" + digest(self)
+
+
+Question = SampleSpec | SurpriseSpec | RanksSpec
+KINDS: dict[str, type[BaseModel]] = {"surprise": SurpriseSpec, "ranks": RanksSpec}
+
+
+def parse(text: str) -> Question:
     """The spec of something asked of models, from its JSON."""
-    is_surprise = json.loads(text).get("kind") == "surprise"
-    return (SurpriseSpec if is_surprise else SampleSpec).model_validate_json(text)
+    kind = KINDS.get(str(json.loads(text).get("kind")), SampleSpec)
+    return kind.model_validate_json(text)  # type: ignore[return-value]

@@ -5,24 +5,25 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 import yaml
 
-from experiments import export, sweeps
+from experiments import analysis, events, export, sweeps
 from experiments.catalog import models, tasks
 from experiments.catalog.cache import lab_home
 from experiments.commands.train import complete
-from experiments.jobs import Jobs
-from experiments.specs import Problem, SpecError
+from experiments.jobs import Executor, Jobs
+from experiments.questions import RanksSpec
+from experiments.specs import Problem, RunSpec, SpecError, build
 from experiments.store import Store
 from experiments.sweeps import guidance, records
 from experiments.sweeps.running import Sweeper
-from experiments.terminal import AsJson, app, open_store, owner, people, progress_bar, sentences
-from experiments.workers import WorkerProcess
+from experiments.terminal import AsJson, app, follow, open_store, owner, people, progress_bar, sentences
+from experiments.workers import Inline, WorkerProcess
 
 
 @app.command()
@@ -38,6 +39,9 @@ def sweep(
     prune: Annotated[str, typer.Option(help="none, or halving: hopeless cells stop early.")] = "",
     budget: Annotated[str, typer.Option(help="Seconds that all of it may take.")] = "",
     workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that train at the same time.")] = 1,
+    ray: Annotated[str, typer.Option(help="Train on a Ray cluster: its address, or auto.")] = "",
+    cpus: Annotated[float, typer.Option(help="Processors that a trial on a cluster takes.")] = 1,
+    gpus: Annotated[float, typer.Option(help="GPUs that a trial on a cluster takes; a half is shared by two.")] = 0,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before a very large sweep.")] = False,
     dry: Annotated[bool, typer.Option("--plan", help="Say what it would take, and start nothing.")] = False,
     as_json: AsJson = False,
@@ -53,13 +57,59 @@ def sweep(
         said["base"] = complete(dict(said.get("base") or {}))
         store = open_store()
         planned = sweeps.plan(sweeps.build(said), store, workers)
+        threads = max(1, _cores() // workers)
+        executors: list[Executor] = [
+            _on_ray(store, ray, cpus, gpus) if ray else WorkerProcess(lab_home(), f"worker-{i}", threads)
+            for i in range(workers)
+        ]
     people.print(planned.sentence, markup=False, highlight=False, soft_wrap=True)
     if planned.asks and not yes and not dry and not typer.confirm(planned.asks, err=True):
         raise typer.Exit(1)
     if dry:
         _show_plan(planned, as_json)
-    found = _carry_out(store, planned.spec, workers)
+    found = _carry_out(store, planned.spec, executors)
     _finish(found, as_json)
+
+
+@app.command()
+def ranks(
+    run_id: Annotated[str, typer.Argument(metavar="RUN", help="A finished LoRA run of this store.")],
+    as_json: AsJson = False,
+) -> None:
+    """The whole rank curve from one run: its update cut to every smaller rank, nothing trained."""
+    with sentences(as_json):
+        store = open_store()
+        record = analysis.load(store, run_id)
+        if record is None or record.status != "finished":
+            raise SpecError([Problem("run", f"Run “{run_id[:40]}” is not a finished run of this store.")])
+        jobs = Jobs(store, Inline(store, lab_home()))
+        asked = build(RanksSpec, {"model": record.spec.model, "weights": record.spec.weights, "runs": [run_id]})
+        told = list(follow(store, jobs.ask(asked, owner()).key))
+        jobs.close()
+        if isinstance(told[-1], events.Failed):
+            raise SpecError([Problem("run", told[-1].cause)])
+    found = [event for event in told if isinstance(event, events.Ranked)]
+    beside = {rank: run for rank, run in trained_beside(store, record.spec)}
+    if as_json:
+        rows = [{**r.model_dump(exclude={"kind"}), "trained": beside.get(r.rank)} for r in found]
+        print(json.dumps({"run_id": run_id, "rank": record.spec.settings.model_dump()["rank"], "ranks": rows}))
+        return
+    for row in found:
+        said = f"{row.held_out_loss:.3f}" if row.held_out_loss is not None else "no number"
+        print(f"rank {row.rank:>3}  {said}  {row.kept:.0%} of the update, {row.parameters:,} parameters")
+
+
+def trained_beside(store: Store, spec: RunSpec) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The finished runs of this store that differ from this one in their rank only (alpha / rank may): rank, held-out loss, id."""
+    free: Any = {"settings": {"rank", "alpha"}}
+    same = spec.model_dump(mode="json", exclude=free)
+    for entry in store.entries(limit=10_000):
+        other = RunSpec.model_validate_json(entry.spec) if entry.last == "finished" else None
+        if other is not None and other.method == "lora" and other.model_dump(mode="json", exclude=free) == same:
+            record = analysis.load(store, *entry.key)
+            look = record.tuned if record else None
+            rank = other.settings.model_dump()["rank"]
+            yield rank, {"run_id": entry.key.run_id, "held_out_loss": look.held_out_loss if look else None}
 
 
 def parse_axis(text: str) -> dict[str, Any]:
@@ -106,11 +156,21 @@ def _read(file: Path) -> dict[str, Any]:
     return found[0]
 
 
-def _carry_out(store: Store, spec: sweeps.SweepSpec, workers: int) -> sweeps.Progress:
+def _on_ray(store: Store, address: str, cpus: float, gpus: float) -> Executor:
+    """Raises `SpecError` where Ray is not installed."""
+    from importlib.util import find_spec
+
+    from experiments.sweeps.cluster import RayExecutor
+
+    if find_spec("ray") is None:
+        raise SpecError([Problem("ray", "Ray is not installed: pip install -r requirements-cluster.txt.")])
+    return RayExecutor(store, lab_home(), address, cpus, gpus)
+
+
+def _carry_out(store: Store, spec: sweeps.SweepSpec, executors: Sequence[Executor]) -> sweeps.Progress:
     """Run it to its end, with a bar; Ctrl-C stops after the step under way and keeps what is done."""
-    home, threads = lab_home(), max(1, _cores() // workers)
-    queues = [Jobs(store, WorkerProcess(home, f"worker-{i}", threads)) for i in range(workers)]
-    sweeper = Sweeper(store, queues, home)
+    queues = [Jobs(store, executor) for executor in executors]
+    sweeper = Sweeper(store, queues, lab_home())
     try:
         sweep_id = sweeper.start(spec, owner())
         try:

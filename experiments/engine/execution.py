@@ -14,11 +14,11 @@ from typing import Any
 from experiments import estimates, events, methods, mirrors, states
 from experiments.catalog import models, tasks
 from experiments.catalog.cache import ResourceError
-from experiments.engine import adapters, generation, surprise, training
+from experiments.engine import adapters, generation, surprise, training, truncation
 from experiments.engine.checkpoints import Checkpoints
 from experiments.engine.models import Base, Bases
 from experiments.jobs import Job
-from experiments.questions import SampleSpec, SurpriseSpec, parse
+from experiments.questions import Question, RanksSpec, SampleSpec, parse
 from experiments.specs import RunSpec
 from experiments.store import Key, Store
 from experiments.templates import CHAT
@@ -118,10 +118,14 @@ class Engine:
             self.store.append(key, failure(error))
 
     def _asked(
-        self, spec: SampleSpec | SurpriseSpec, columns: list[Any], base: Base, between: Callable[[], None]
+        self, spec: Question, columns: list[Any], base: Base, between: Callable[[], None]
     ) -> Iterator[events.Event]:
         if isinstance(spec, SampleSpec):
             yield from generation.sample(columns, base.tokenizer, spec, between, self._templates(spec))
+            return
+        if isinstance(spec, RanksSpec):
+            run = RunSpec.model_validate_json(self.store.entry(spec.runs[0]).spec)  # type: ignore[union-attr]
+            yield from truncation.curve(columns[1], base, tasks.of(run), between)
             return
         for i, model in enumerate(columns):
             between()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -99,13 +100,13 @@ def progress(store: Store, sweep_id: str, owner: str, metric: str = "held_out") 
 def cells(store: Store, found: table.SweepRow, owner: str) -> list[Cell]:
     """The cells of a sweep with what their runs brought so far."""
     rows = table.cells(store, found.sweep_id, owner)
-    entries = {row.run_id: entry for row in rows if (entry := store.entry(row.run_id))}
+    entries = table.entries(store, found.sweep_id, owner)
     told = dict(zip(entries, gists(store, list(entries.values())), strict=True))
     return [_cell(found, row, entries.get(row.run_id), told.get(row.run_id)) for row in rows]
 
 
 def _cell(found: table.SweepRow, row: table.CellRow, entry: Entry | None, gist: dict[str, Any] | None) -> Cell:
-    spec = RunSpec.model_validate_json(row.spec)
+    spec = _spec(row.spec)
     values = {place: value_at(spec, place) for place in found.spec.places}
     about: dict[str, Any] = {"number": row.number, "values": {p: v for p, v in values.items() if v is not None}}
     about |= {"seed": spec.seed, "run_id": row.run_id, "spec": spec}
@@ -115,6 +116,12 @@ def _cell(found: table.SweepRow, row: table.CellRow, entry: Entry | None, gist: 
         **about, attempt=entry.key.attempt, status=_status(gist, row.mark), stored=entry.created_s < found.created_s,
         metrics={name: gist.get(name) for name in METRICS}, cause=gist.get("cause") or "",
     )  # fmt: skip
+
+
+@lru_cache(maxsize=20_000)
+def _spec(text: str) -> RunSpec:
+    """A cell's spec from its JSON, read once: a page asks for all cells again and again."""
+    return RunSpec.model_validate_json(text)
 
 
 def _status(gist: dict[str, Any], mark: table.Mark) -> Any:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from experiments.store import Store, is_alive, this_process
+from experiments.store import LAST, Entry, Key, Store, is_alive, this_process
 from experiments.sweeps.spec import SweepSpec
 
 State = Literal["running", "stopping", "stopped", "finished", "failed"]
@@ -131,6 +131,16 @@ def cells(store: Store, sweep_id: str, owner: str) -> list[CellRow]:
         (sweep_id, owner),
     )
     return [CellRow(*row) for row in rows]
+
+
+def entries(store: Store, sweep_id: str, owner: str) -> dict[str, Entry]:
+    """The latest attempt at each run of this owner's sweep that was begun, by run id, in the order of the cells."""
+    rows = store.connection.execute(
+        f"""SELECT r.run_id, r.attempt, r.kind, r.spec, r.created_s, {LAST} FROM cells c JOIN runs r ON r.run_id = c.run_id
+            WHERE c.sweep_id = ? AND c.owner = ? AND r.attempt = (SELECT MAX(attempt) FROM runs WHERE run_id = c.run_id)
+            ORDER BY c.number""", (sweep_id, owner),
+    )  # fmt: skip
+    return {row[0]: Entry(Key(*row[:2]), *row[2:]) for row in rows}
 
 
 SELECT = "SELECT sweep_id, owner, spec, state, sentence, created_s, ended_s, writer FROM sweeps"
