@@ -1,3 +1,31 @@
+// The usual range of a value on a log axis, [from, to], with what is typed on it: a decade and a half on either side.
+function usualRange([from, to]) {
+  const W = 240, low = Math.log10(from) - 1.5, high = Math.log10(to) + 1.5, at = (value) => (W * (Math.log10(value) - low)) / (high - low);
+  const svg = (tag, attributes, text) => {
+    const part = document.createElementNS('http://www.w3.org/2000/svg', tag);
+    for (const name in attributes) part.setAttribute(name, attributes[name]);
+    if (text) part.textContent = text;
+    return part;
+  };
+  const short = (value) => String(Number(value.toPrecision(3))).length > 6 ? value.toExponential() : String(Number(value.toPrecision(3)));
+  const node = svg('svg', { class: 'lab-usual', viewBox: `-6 0 ${W + 12} 30`, role: 'img' }), dot = svg('circle', { cy: 9, r: 5 });
+  node.append(svg('line', { class: 'axis', x1: 0, x2: W, y1: 9, y2: 9 }),
+    svg('line', { class: 'band', x1: at(from), x2: at(to), y1: 9, y2: 9 }), dot,
+    svg('text', { x: at(from), y: 28, 'text-anchor': 'middle' }, short(from)), svg('text', { x: at(to), y: 28, 'text-anchor': 'middle' }, short(to)));
+  for (let decade = Math.ceil(low); decade <= high; decade++) node.insertBefore(svg('line', { class: 'tick', x1: at(10 ** decade), x2: at(10 ** decade), y1: 5, y2: 13 }), dot);
+  return {
+    node,
+    mark: (typed) => {
+      const value = Number(typed), known = Number.isFinite(value) && value > 0;
+      dot.setAttribute('visibility', known ? 'visible' : 'hidden');
+      if (known) dot.setAttribute('cx', Math.max(0, Math.min(W, at(value))));
+      const inside = known && from <= value && value <= to;
+      dot.setAttribute('class', inside ? 'inside' : 'outside');
+      const where = inside ? 'inside' : value < from ? 'below' : 'above';
+      node.setAttribute('aria-label', `${known ? `${typed}, ${where} the` : 'The'} usual range of ${short(from)} to ${short(to)}`);
+    },
+  };
+}
 // A labelled input for one setting: {"id", "name", "label", "help", "kind": "int" | "text" | "bool" | "choice", "choices"}.
 // What was typed goes to `changed` as it is; whether it is right is decided by the spec, whose sentence `tell` puts here.
 function settingField(field, changed) {
@@ -16,11 +44,16 @@ function settingField(field, changed) {
     input.value = +input.value + by;
     changed(read());
   });
-  const label = make('label', { for: id }, field.label);
-  const node = make('div', { class: 'lab-field', id: field.id }, ...(field.kind === 'bool' ? [input, label] : [label, input]), help);
+  const label = make('label', { for: id }, field.label), range = field.usual ? usualRange(field.usual) : null;
+  const node = make('div', { class: 'lab-field', id: field.id }, ...(field.kind === 'bool' ? [input, label] : [label, input]), range && range.node, help);
+  if (range) input.addEventListener('input', () => range.mark(input.value));
   return {
     node,
-    set: (raw) => (field.kind === 'bool' ? (input.checked = !!raw) : input.value === String(raw ?? '') || (input.value = raw ?? '')),
+    set: (raw) => {
+      if (field.kind === 'bool') input.checked = !!raw;
+      else if (input.value !== String(raw ?? '')) input.value = raw ?? '';
+      if (range) range.mark(input.value);
+    },
     tell: (sentence, advice) => { // advice takes the place of the help and stands in nobody's way
       const text = sentence || advice || field.help || '';
       node.classList.toggle('problem', !!sentence);

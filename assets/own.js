@@ -3,7 +3,10 @@
 const form = props.form, root = element.querySelector('.lab-own'), wrongs = {};
 let value = {}, model = '';
 const wrong = (place) => (wrongs[place] = make('p', { class: 'lab-help', role: 'status' }));
-const say = (text) => (wrongs.data.textContent = text);
+const say = (text, isWrong) => {
+  wrongs.data.textContent = text;
+  wrongs.data.className = 'lab-help' + (isWrong ? ' own-wrong' : '');
+};
 const labelled = (id, text, input, place) => make('div', { class: 'lab-field' }, make('label', { for: id }, text), input, wrong(place));
 
 const file = make('input', { type: 'file', id: 'own-file', accept: '.csv,.tsv,.json,.jsonl,.ndjson,.parquet,.txt,.md' });
@@ -23,13 +26,13 @@ own.onchange = look;
 file.onchange = async () => {
   const picked = file.files[0];
   if (!picked) return;
-  if (picked.size > form.limit) return say(`The file has ${(picked.size / 1e6).toFixed(1)} MB; at most ${form.limit / 1e6} MB can be read.`);
+  if (picked.size > form.limit) return say(`The file has ${(picked.size / 1e6).toFixed(1)} MB; at most ${form.limit / 1e6} MB can be read.`, true);
   say('Uploading…');
   try {
     const { path } = await upload(picked);
     trigger('upload', { kind: 'file', path, name: picked.name, model });
   } catch {
-    say('The upload was refused or broke off; nothing was kept.');
+    say('The upload was refused or broke off; nothing was kept.', true);
   }
   file.value = '';
 };

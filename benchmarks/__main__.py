@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks import memory, page, shelf, step, sweep, tokenize
+from benchmarks import estimate, memory, page, shelf, step, sweep, tokenize
 
 PARTS = {
     "step": step.measure,
@@ -18,6 +18,7 @@ PARTS = {
     "memory": memory.measure,
     "tokenize": tokenize.measure,
     "sweep": sweep.measure,
+    "estimate": estimate.measure,
 }
 RESULTS = Path(__file__).with_name("RESULTS.md")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -54,6 +54,15 @@ class Ticket:
     state: str
 
 
+@contextlib.contextmanager
+def _said_where_full() -> Iterator[None]:
+    """A store that takes nothing more is a sentence to who asks, `QueueFull`."""
+    try:
+        yield
+    except sqlite3.OperationalError:
+        raise QueueFull("The disk of this lab is full or busy, so nothing was started; try again later.") from None
+
+
 class Jobs:
     """A FIFO queue over one executor. `close` ends the executor; what is under way is then interrupted."""
 
@@ -66,6 +75,7 @@ class Jobs:
         self._closed = False
         self._answers = ThreadPoolExecutor(MOST_ANSWERS, "answers")
         self._answering = 0
+        self._owed: dict[Key, events.Event] = {}  # ends that a full disk did not take yet
         store.reap()
         self._thread = threading.Thread(target=self._dispatch, name="jobs", daemon=True)
         self._thread.start()
@@ -75,7 +85,8 @@ class Jobs:
         else's; then nothing was asked for."""
         for spec in specs:
             access.require_rows(spec, owner)
-        with self._change:
+        self._settle()
+        with self._change, _said_where_full():
             unique = list({spec.run_id: spec for spec in specs}.values())
             if len(self._waiting) >= MOST_WAITING and any(self._would_train(spec, again) for spec in unique):
                 raise QueueFull(f"{MOST_WAITING} trainings are waiting already; try again when some have ended.")
@@ -95,7 +106,7 @@ class Jobs:
         """Ask for side-by-side answers, or for how models read a text. Raises `QueueFull`, or `SpecError` for runs that are
         somebody else's own."""
         access.require_runs(self.store, spec.runs, owner)
-        with self._change:
+        with self._change, _said_where_full():
             if self._answering >= MOST_WAITING:
                 raise QueueFull("Many questions are waiting already; try again in a moment.")
             ticket = Ticket(*self.store.open(spec.sample_id, "sample", spec.model_dump_json(), owner, again))
@@ -173,6 +184,14 @@ class Jobs:
             with self._change:
                 self._answering -= 1
 
+    def _settle(self) -> None:
+        """Write the ends that are owed; one that the disk does not take now is written before the next request."""
+        for key, end in list(self._owed.items()):
+            with contextlib.suppress(sqlite3.OperationalError):
+                if not self.store.entry(*key).ended:  # type: ignore[union-attr]
+                    self.store.append(key, end)
+                self._owed.pop(key, None)
+
     def _carry_out(self, job: Job) -> None:
         """Run a job; whatever the executor left without an end gets one."""
         cause = "The job ended without a result."
@@ -182,12 +201,9 @@ class Jobs:
             cause = str(error) or type(error).__name__
         for key in job.keys:
             if not self.store.entry(*key).ended:  # type: ignore[union-attr]
-                if self._closed:
-                    self.store.append(key, events.Interrupted())
-                else:
-                    self.store.append(
-                        key, events.Failed(cause=cause, advice="Press Start again: the worker was restarted.")
-                    )
+                advice = "Press Start again: the worker was restarted."
+                self._owed[key] = events.Interrupted() if self._closed else events.Failed(cause=cause, advice=advice)
+        self._settle()
         if job.kind == "train":
             with contextlib.suppress(sqlite3.Error):  # a full disk: they are made when they are asked for
                 gists.gists(self.store, [entry for key in job.keys if (entry := self.store.entry(*key))])

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 from typing import Literal
 
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
 from experiments.methods.base import knob
 from experiments.specs import Frozen, digest
@@ -23,6 +23,8 @@ class SampleSpec(BaseModel):
     model: str = Field(title="Model", min_length=1, max_length=300)
     weights: str = Field("", max_length=300)
     runs: tuple[str, ...] = Field((), title="Tuned runs", max_length=8)
+    at: tuple[int | None, ...] = knob((), "Steps of the runs", max_length=8, later=True)
+    """For each of the runs the step at whose look it is asked; None is its end, and so is no `at` at all."""
     prompt: str = Field(title="Prompt", min_length=1, max_length=4000)
     more: tuple[str, ...] = knob((), "Further prompts", max_length=MOST_PROMPTS - 1, later=True)
     temperature: float = knob(
@@ -45,6 +47,13 @@ class SampleSpec(BaseModel):
         True, "Stop at the end token", later=True, high="Off, answers go on to the full length, whatever comes."
     )
 
+    @field_validator("at")
+    @classmethod
+    def _one_for_each_run(cls, value: tuple[int | None, ...], info: ValidationInfo) -> tuple[int | None, ...]:
+        if value and len(value) != len(info.data.get("runs", ())):
+            raise ValueError("Name a step for each of the runs, or for none.")
+        return value
+
     @field_validator("prompt")
     @classmethod
     def _says_something(cls, value: str) -> str:
@@ -61,6 +70,11 @@ class SampleSpec(BaseModel):
             if len(prompt) > 4000:
                 raise ValueError(f"Prompt {number} is longer than 4,000 characters.")
         return value
+
+    @property
+    def columns(self) -> list[tuple[str, int | None]]:
+        """The runs, each with the step of its look; None is its end."""
+        return list(zip(self.runs, self.at or [None] * len(self.runs), strict=True))
 
     @property
     def prompts(self) -> tuple[str, ...]:
@@ -84,6 +98,11 @@ class SurpriseSpec(BaseModel):
     runs: tuple[str, ...] = Field((), title="Tuned runs", max_length=3)
     text: str = Field(title="Text", min_length=1, max_length=4000)
     chat: bool = Field(False, title="As a question")
+
+    @property
+    def columns(self) -> list[tuple[str, int | None]]:
+        """The runs, each as it is at its end."""
+        return [(run_id, None) for run_id in self.runs]
 
     @property
     def sample_id(self) -> str:

@@ -2,7 +2,7 @@
 
 `may_see` is the one answer to who may look at a run. Names, notes and pins are their owner's alone: two who asked for the
 same run each have their own. To delete is to hide for that owner, and can be undone; events are never thrown away, adapter
-files only by `sweep`, when nobody has kept the run for a day.
+files, checkpoints and the adapters of looks only by `sweep`, when nobody has kept the run for a day.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from experiments import states
 from experiments.gists import Gist, gists
 from experiments.store import LAST, Entry, Key, Store
 
@@ -176,7 +177,7 @@ def _set(store: Store, owner: str, run_id: str, field: str, value: Any) -> None:
 
 
 def sweep(store: Store, home: Path, older_s: float = KEEP_S) -> list[Key]:
-    """Throw away the adapters of runs that every owner deleted longer ago than `older_s`; their keys. Their events stay,
+    """Throw away adapters and checkpoints of runs that every owner deleted longer ago than `older_s`; their keys. Their events stay,
     and who asks for such a run again gets it trained anew."""
     rows = store.connection.execute(
         """SELECT r.run_id, r.attempt FROM runs r WHERE r.kind = 'train'
@@ -190,5 +191,21 @@ def sweep(store: Store, home: Path, older_s: float = KEEP_S) -> list[Key]:
         if (entry := store.entry(*key)) and entry.ended:
             store.connection.execute("INSERT OR IGNORE INTO swept VALUES (?, ?, ?)", (*key, time.time()))
             shutil.rmtree(adapter_folder(key, home), ignore_errors=True)
+            if not _is_kept(store, key.run_id):
+                states.drop(home, key.run_id)
             swept.append(key)
     return swept
+
+
+def _is_kept(store: Store, run_id: str) -> bool:
+    """Whether an attempt at this run is left that was not swept."""
+    sql = """SELECT 1 FROM runs r WHERE r.run_id = ? AND NOT EXISTS
+        (SELECT 1 FROM swept x WHERE x.run_id = r.run_id AND x.attempt = r.attempt)"""
+    return store.connection.execute(sql, (run_id,)).fetchone() is not None
+
+
+def own_rows_in_use(store: Store) -> set[str]:
+    """The rows of visitors (`data:HASH`) that a run is on which somebody keeps."""
+    sql = """SELECT DISTINCT json_extract(r.spec, '$.task') FROM runs r WHERE r.kind = 'train' AND NOT EXISTS
+        (SELECT 1 FROM swept x WHERE x.run_id = r.run_id AND x.attempt = r.attempt)"""
+    return {task for (task,) in store.connection.execute(sql) if str(task).startswith("data:")}

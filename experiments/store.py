@@ -129,7 +129,8 @@ class Store:
         try:
             yield db
         except BaseException:
-            db.execute("ROLLBACK")
+            if db.in_transaction:  # a full disk has rolled back by itself
+                db.execute("ROLLBACK")
             raise
         db.execute("COMMIT")
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import sqlite3
 import threading
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,9 +15,13 @@ from experiments.analysis import Record
 from experiments.catalog import models
 from experiments.catalog.background import Background
 from experiments.catalog.cache import lab_home
+from experiments.catalog.own_data import keep
 from experiments.jobs import Jobs
 from experiments.store import Store
 from lab_app.tokens import Desk
+
+log = logging.getLogger(__name__)
+TIDY_S = 3600.0
 
 
 @dataclass(frozen=True)
@@ -62,11 +69,22 @@ def open_lab() -> Lab:
     store = Store(home / "lab.sqlite")
     lab = Lab(home, store, Jobs(store, WorkerProcess(home)), tuple(recorded.load()))
     threading.Thread(target=_warm, args=(lab,), name="warm", daemon=True).start()
+    threading.Thread(target=_tidy, args=(lab,), name="tidy", daemon=True).start()
     return lab
 
 
 def _warm(lab: Lab) -> None:
-    shelf.sweep(lab.store, lab.home)
     first = models.available()[0]
     if models.is_ready(first):
         lab.jobs.executor.warm(first.key)
+
+
+def _tidy(lab: Lab) -> None:
+    """Now and every hour: throw away what nobody has kept for a day."""
+    while True:
+        try:
+            shelf.sweep(lab.store, lab.home)
+            keep.tidy(shelf.own_rows_in_use(lab.store))
+        except (sqlite3.Error, OSError):  # a full or busy disk: in an hour again
+            log.exception("nothing was tidied")
+        time.sleep(TIDY_S)

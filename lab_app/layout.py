@@ -23,6 +23,7 @@ from lab_app.lab import Lab
 from lab_app.tabs import TABS
 
 TITLE = "Fine-Tuning Lab"
+DELETE_CACHE = (600, 3600)  # s: uploads and zips are looked through so often, and thrown away at that age
 SENTENCE = "See what each way of fine-tuning a language model does: to the loss, the memory, the answers."
 HEADER = f"""<div class="lab-top"><div><h1>{TITLE}</h1><p>{SENTENCE}</p></div>
 <span id="machine"></span><button type="button" id="theme" class="lab-button">Light or dark</button></div>"""
@@ -51,7 +52,7 @@ def build_app(lab: Lab) -> gr.Blocks:
     def machine(_: object) -> str:
         return lab.machine()
 
-    with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as blocks:
+    with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=DELETE_CACHE) as blocks:
         page = Page(blocks, visitor.browser_state())
         drawn(lab.machine(), "top.js", HEADER, "top", server_functions=[machine])
         with gr.Tabs():

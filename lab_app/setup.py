@@ -295,7 +295,8 @@ def _fields(method: methods.Method) -> list[dict[str, Any]]:
     usual = f"Usual for {method.title}: {low:g} to {high:g}. Empty takes {method.learning_rate(method.Settings()):g}"
     others = [f"{rate:g} on {m.title}" for m in models.available() if (rate := m.learning_rates.get(method.key))]
     usual += "".join(f", {other}" for other in others) + "."
-    return [*own, controls.described(RATE, TrainSettings.model_fields[RATE], method.key, "", usual)]
+    described = controls.described(RATE, TrainSettings.model_fields[RATE], method.key, "", usual)
+    return [*own, {**described, "usual": [low, high]}]
 
 
 def build(lab: Lab) -> gr.HTML:
@@ -305,4 +306,6 @@ def build(lab: Lab) -> gr.HTML:
         return consequences(lab, draft(value))
 
     form = {**describe(), "presets": comparisons()}
-    return drawn(start(), "fields.js setup.js", MARKUP, "questions", form=json.dumps(form), server_functions=[follow, rows])
+    return drawn(
+        start(), "fields.js setup.js", MARKUP, "questions", form=json.dumps(form), server_functions=[follow, rows]
+    )

@@ -10,7 +10,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 
 @dataclass
@@ -26,9 +26,11 @@ class Repo:
 
 @dataclass
 class StandInHub:
-    """`with StandInHub({"owner/name": Repo({...})}) as hub:` serves until the block ends; `asked` lists what came in."""
+    """`with StandInHub({"owner/name": Repo({...})}) as hub:` serves until the block ends; `asked` lists what came in. Models are
+    `repos`, data sets `datasets`."""
 
     repos: dict[str, Repo] = field(default_factory=dict)
+    datasets: dict[str, Repo] = field(default_factory=dict)
     silent: bool = False
     asked: list[str] = field(default_factory=list)
 
@@ -61,6 +63,11 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         """Quiet."""
 
+    def do_POST(self) -> None:
+        """Only `paths-info`: what is known of these paths."""
+        self.body = self.rfile.read(int(self.headers.get("content-length", 0)))
+        self.do_GET()
+
     def do_HEAD(self) -> None:
         self.do_GET()
 
@@ -71,8 +78,14 @@ class _Handler(BaseHTTPRequestHandler):
         while self.owner.silent and time.monotonic() < until:
             time.sleep(0.05)
         parts = path.split("/")
-        if parts[:2] == ["api", "models"] and len(parts) == 6 and parts[4] == "tree":
-            return self._refuse_or("/".join(parts[2:4]), self._tree, parts[5])
+        self.kept = self.owner.repos
+        if parts[:2] == ["api", "datasets"] or parts[:1] == ["datasets"]:
+            self.kept = self.owner.datasets
+            parts = ["api", "models", *parts[2:]] if parts[0] == "api" else parts[1:]
+        if parts[:2] == ["api", "models"] and len(parts) == 6 and parts[4] == "paths-info":
+            return self._refuse_or("/".join(parts[2:4]), self._paths, parts[5])
+        if parts[:2] == ["api", "models"] and len(parts) >= 6 and parts[4] == "tree":
+            return self._refuse_or("/".join(parts[2:4]), self._tree, "/".join(parts[5:]))
         if parts[:2] == ["api", "models"] and len(parts) >= 4:
             return self._refuse_or("/".join(parts[2:4]), self._info, parts[5] if len(parts) > 5 else "main")
         if len(parts) >= 5 and parts[2] == "resolve":
@@ -80,7 +93,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self._answer(404, b"{}")
 
     def _refuse_or(self, repo_id: str, then, argument: str) -> None:
-        repo = self.owner.repos.get(repo_id)
+        repo = self.kept.get(repo_id)
         opened = self.headers.get("authorization") == "Bearer let-me-in"
         if repo is None:
             return self._answer(404, b"{}", {"X-Error-Code": "RepoNotFound"})
@@ -109,8 +122,19 @@ class _Handler(BaseHTTPRequestHandler):
         }
         return self._answer(200, json.dumps(body).encode(), {"Content-Type": "application/json"})
 
-    def _tree(self, repo_id: str, repo: Repo, revision: str) -> None:
-        rows = [{"type": "file", "path": n, "oid": _blob_id(d), "size": len(d)} for n, d in repo.files.items()]
+    def _tree(self, repo_id: str, repo: Repo, place: str) -> None:
+        _, _, folder = place.partition("/")
+        files = {name: data for name, data in repo.files.items() if not folder or name.startswith(folder + "/")}
+        if not files:
+            return self._answer(404, b"{}", {"X-Error-Code": "EntryNotFound"})
+        rows = [{"type": "file", "path": n, "oid": _blob_id(d), "size": len(d)} for n, d in files.items()]
+        return self._answer(200, json.dumps(rows).encode(), {"Content-Type": "application/json"})
+
+    def _paths(self, repo_id: str, repo: Repo, revision: str) -> None:
+        asked = parse_qs(self.body.decode())["paths"] if b"=" in self.body else json.loads(self.body)["paths"]
+        rows = [
+            {"type": "file", "path": n, "oid": _blob_id(d), "size": len(d)} for n, d in repo.files.items() if n in asked
+        ]
         return self._answer(200, json.dumps(rows).encode(), {"Content-Type": "application/json"})
 
     def _file(self, repo_id: str, repo: Repo, name: str) -> None:

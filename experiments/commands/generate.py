@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from experiments import analysis, events, specs
+from experiments import analysis, events, specs, states
 from experiments.catalog import models
 from experiments.catalog.cache import lab_home
 from experiments.jobs import Jobs
@@ -32,16 +32,19 @@ def generate(
     seed: str = "0",
     repetition_penalty: Annotated[str, typer.Option(help="1 is none.")] = "1",
     stop_at_end: Annotated[bool, typer.Option(help="Stop at the end token.")] = True,
+    along: Annotated[bool, typer.Option("--along", help="Ask each run at its looks, too, where it kept them.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Ask the base and tuned runs the same question, side by side."""
     with sentences(as_json):
         store = open_store()
         weights, model = _base_of(store, run_ids or [], model)
+        asked = [(run, at) for run in run_ids or [] for at in (*(states.looks(lab_home(), run) if along else ()), None)]
         spec = specs.build(
             SampleSpec,
             {
-                "model": model, "weights": weights, "runs": run_ids or [], "prompt": prompt[0], "more": prompt[1:],
+                "model": model, "weights": weights, "runs": [run for run, _ in asked],
+                "at": [at for _, at in asked] if along else [], "prompt": prompt[0], "more": prompt[1:],
                 "repetition_penalty": repetition_penalty, "stop_at_end": stop_at_end, "temperature": temperature,
                 "top_p": top_p, "max_new_tokens": max_new_tokens, "seed": seed,
             },
@@ -59,7 +62,7 @@ def generate(
             elif isinstance(event, events.Failed):
                 raise SpecError([specs.Problem("run", event.cause)])
         jobs.close()
-    names = ["base", *spec.runs]
+    names = ["base", *(run if at is None else f"{run}@{at}" for run, at in spec.columns)]
     found = [
         _answered(prompt, names, [written[row, i] for i in range(columns)]) for row, prompt in enumerate(spec.prompts)
     ]

@@ -22,9 +22,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from experiments import events, states
+from experiments.engine import adapters
 from experiments.engine.provenance import versions
 from experiments.engine.randomness import RandomState
 from experiments.engine.trial import Trial
+from experiments.recipe import TrainSettings, look_steps
 from experiments.specs import RunSpec
 
 log = logging.getLogger(__name__)
@@ -33,6 +35,7 @@ MOST_OF_THE_TIME = 0.05  # what writing may take of it
 FINAL_MB = (
     200.0  # a finished run's state is kept up to here: full fine-tuning of the real model would leave 1.6 GB a run
 )
+LOOKS_MB = 40.0  # the adapters that a run keeps at its looks take no more: four of LoRA's on the real model
 
 
 @dataclass
@@ -59,7 +62,7 @@ class Checkpoints:
     """The checkpoints of a lab, one a run, in `folder`."""
 
     def __init__(self, folder: Path):
-        self.folder = folder
+        self.folder, self.looks = folder, folder.with_name(states.LOOKS)
         self.every_s = EVERY_S
         self._next_s = time.monotonic() + EVERY_S
 
@@ -89,6 +92,14 @@ class Checkpoints:
             shutil.rmtree(partial, ignore_errors=True)
         took_s = time.monotonic() - began
         self._next_s = time.monotonic() + max(self.every_s, took_s / MOST_OF_THE_TIME if self.every_s else 0.0)
+
+    def look(self, spec: RunSpec, step: int, model: Any, trial: Trial) -> None:
+        """Keep the adapter as it is at a look, so that it can be asked later. A full disk costs this, not the run."""
+        if step in kept_looks(spec.train, size_mb(trial) / 3):
+            try:
+                adapters.save(model, self.looks / spec.run_id / str(step))
+            except OSError:
+                log.exception("no adapter of %s at step %d", spec.run_id, step)
 
     def drop(self, spec: RunSpec) -> None:
         """The run has ended and leaves no state."""
@@ -180,6 +191,14 @@ def _put_back(trial: Trial, tensors: dict[str, torch.Tensor]) -> None:
             parameter.copy_(tensors[f"parameter.{i}"])
             names = [name for name in ("step", "exp_avg", "exp_avg_sq") if f"{name}.{i}" in tensors]
             trial.optimizer.state[parameter] = {n: tensors[f"{n}.{i}"].to(parameter.device) for n in names}
+
+
+def kept_looks(train: TrainSettings, adapter_mb: float) -> set[int]:
+    """The looks at which an adapter of this size is kept: all, else the one in the middle, else none."""
+    steps = {0, *look_steps(train)}
+    if adapter_mb * len(steps) <= LOOKS_MB:
+        return steps
+    return {min(steps, key=lambda step: abs(2 * step - train.steps))} if adapter_mb <= LOOKS_MB else set()
 
 
 def kept(parameters: Sequence[torch.nn.Parameter]) -> list[torch.Tensor]:

@@ -106,7 +106,7 @@ class Engine:
             spec = parse(self.store.entry(*key).spec)  # type: ignore[union-attr]
             elapsed_s = 0.0
             base = self._base(spec.model, spec.weights, key)
-            columns = [base.model, *(self._load(base, run_id) for run_id in spec.runs)]
+            columns = [base.model, *(self._load(base, *column) for column in spec.columns)]
             for event in self._asked(spec, columns, base, between):
                 self.store.append(key, event)
                 elapsed_s = max(elapsed_s, getattr(event, "elapsed_s", 0.0))
@@ -157,8 +157,8 @@ class Engine:
 
         return report
 
-    def _load(self, base: Base, run_id: str) -> Any:
-        """The tuned model of a finished run, kept loaded for a while."""
+    def _load(self, base: Base, run_id: str, step: int | None = None) -> Any:
+        """The tuned model of a finished run, or what it was at a look, kept loaded for a while."""
         entry = self.store.entry(run_id)
         if entry is None or entry.last != "finished":
             raise ValueError(f"Run {run_id[:20]} has no finished result to ask.")
@@ -168,7 +168,7 @@ class Engine:
         method = methods.find(spec.method)
         if not method.trains and not method.examples(spec.settings):
             return base.model
-        folder = self._folder(entry.key)
+        folder = self._folder(entry.key) if step is None else self.checkpoints.looks / run_id / str(step)
         if folder not in self._tuned:
             while len(self._tuned) >= KEEP_TUNED:
                 self._tuned.popitem(last=False)

@@ -46,6 +46,7 @@ class Run:
     random_state: RandomState
     between: Callable[[], None]
     progress: Progress
+    keep: Checkpoints | None = None
 
     def seen(self, event: events.Event) -> events.Event:
         """The event, kept for a run that goes on from here."""
@@ -66,14 +67,14 @@ def run(
     with random_state:
         trial = begin(spec, base)
     progress = keep.resume(spec, trial, random_state) if keep else Progress()
-    now = Run(spec, base, tasks.of(spec), trial, random_state, between, progress)
+    now = Run(spec, base, tasks.of(spec), trial, random_state, between, progress, keep)
     earlier_s = progress.elapsed_s
     try:
         yield _started(now)
         yield from list(progress.history)
         if base_is_known := evaluation.base_is_known(base, now.task):
             yield evaluation.base_look(base, now.task, between)
-        for event in _steps(now, keep, earlier_s - began):
+        for event in _steps(now, earlier_s - began):
             yield event
             if isinstance(event, events.Failed):
                 return
@@ -81,14 +82,14 @@ def run(
         if not base_is_known:
             yield evaluation.base_look(base, now.task, between)
         progress.elapsed_s = earlier_s + time.perf_counter() - began
-        yield _finished(now, folder, keep)
+        yield _finished(now, folder)
     except Unwanted:
         yield events.Cancelled(step=progress.step)
 
 
-def _steps(now: Run, keep: Checkpoints | None, clock_s: float) -> Iterator[events.Event]:
+def _steps(now: Run, clock_s: float) -> Iterator[events.Event]:
     """The training itself, to the last step, to the look after which patience ends, or to a loss that is no number."""
-    spec, trial, progress, train = now.spec, now.trial, now.progress, now.spec.train
+    spec, trial, progress, train, keep = now.spec, now.trial, now.progress, now.spec.train, now.keep
     rows = now.task.split(None).train
 
     @cache
@@ -157,9 +158,9 @@ def _stopped_early(now: Run) -> bool:
     return now.progress.step < now.spec.train.steps
 
 
-def _finished(now: Run, folder: Path, keep: Checkpoints | None) -> events.Finished:
+def _finished(now: Run, folder: Path) -> events.Finished:
     """Save what is left, and the state that a longer run would go on from."""
-    trial, progress = now.trial, now.progress
+    trial, progress, keep = now.trial, now.progress, now.keep
     leaves = bool(trial.parameters or generation.virtual_tokens(trial.model))
     if keep and progress.step and not _stopped_early(now) and checkpoints.size_mb(trial) <= checkpoints.FINAL_MB:
         keep.write(now.spec, trial, now.random_state, progress, final=True)
@@ -203,6 +204,8 @@ def _look(now: Run, step: int, samples: bool = True) -> Iterator[events.Event]:
         if samples:
             yield now.seen(_sampled(now, model, step))
         yield now.seen(evaluation.look(model, now.base, now.task, step, now.between))
+        if now.keep and now.trial.parameters:
+            now.keep.look(now.spec, step, model, now.trial)
 
 
 def _untrained(now: Run) -> Iterator[events.Event]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -12,15 +11,14 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 from gradio.components import Component
 
-from experiments import analysis, export, questions, shelf, specs
+from experiments import analysis, questions, shelf, specs, states
 from experiments.analysis import Record
 from experiments.catalog import models, tasks
 from experiments.jobs import QueueFull
 from experiments.questions import SampleSpec
 from experiments.specs import RunSpec, SpecError
 from experiments.store import Key
-from lab_app import controls, drawn, live, tables, visitor
-from lab_app.charts import names
+from lab_app import answer_cards, controls, drawn, live, visitor
 from lab_app.controls import Field
 from lab_app.lab import Lab
 
@@ -32,6 +30,11 @@ EMPTY = "Choose tuned runs and ask: the base and each of them answer the same pr
 PRIVATE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 GREEDY = "At temperature 0 the likeliest token is always taken: raise it and ask, then each seed says something else."
 FIELDS = ("temperature", "top_p", "max_new_tokens", "seed", "repetition_penalty", "stop_at_end")
+MOST_COLUMNS = 8  # of one question
+KEPT_NONE = (
+    "This run kept no adapters on its way: they were too large, or nothing was trained. "
+    "What it said to the task's prompts then is under “Answers while it trained”."
+)
 SEVERAL = re.compile(r"^\s*---\s*$", re.MULTILINE)
 
 
@@ -56,6 +59,7 @@ def build(lab: Lab, page: Page, room: Room) -> None:
                 stop = gr.Button("Stop", elem_id="stop-asking", interactive=False, min_width=100)
             with gr.Row():
                 every_probe = gr.Button("Ask all of the task's", size="sm", elem_id="ask-all", min_width=120)
+                on_its_way = gr.Button("Ask it on its way", size="sm", elem_id="ask-along", min_width=120)
                 along = gr.Button("Answers while it trained", size="sm", elem_id="along", min_width=120)
         with gr.Column(scale=5, min_width=340, elem_id="said"):
             status = drawn.status({"lines": [EMPTY]}, elem_id="ask-status")
@@ -73,6 +77,17 @@ def build(lab: Lab, page: Page, room: Room) -> None:
         text = "\n---\n".join(probe for (probe,) in _probes(chosen)[: questions.MOST_PROMPTS])
         data = {**controls.read(every, values), "prompt": text, "runs": tuple(values[runs] or ())}
         return put(data, values[page.saved]) | {prompt.widget: text}
+
+    def ask_along(values: dict[Component, Any]) -> dict[Any, Any]:
+        try:
+            columns = along_the_way(lab, values[runs] or (), visitor.owner(values[page.saved]))
+        except SpecError as error:
+            (problem,) = error.problems
+            return {
+                runs: gr.update(info=problem.sentence, elem_classes=["problem"]),
+                status: {"tone": "bad", "lines": [problem.sentence]},
+            }
+        return put({**controls.read(every, values), **columns}, values[page.saved])
 
     def put(data: Mapping[str, Any], kept: Any) -> dict[Any, Any]:
         key, problems = order(lab, split(data), visitor.owner(kept))
@@ -114,13 +129,13 @@ def build(lab: Lab, page: Page, room: Room) -> None:
         yield from live.seated(seat, partial(draw, lab, key and Key(*key), others), 4)
 
     def keep(before: list[Any], event: gr.EventData) -> tuple[Any, Any]:
-        return toggled(before, (event._data or {}).get("id"))
+        return answer_cards.toggled(before, (event._data or {}).get("id"))
 
     def trained(chosen: list[str], kept: Any, before: list[Any]) -> tuple[Any, Any, Any]:
         return while_it_trained(lab, chosen or [], visitor.owner(kept), before)
 
     def take(before: list[Any], event: gr.EventData) -> Any:
-        return comparison(before, str((event._data or {}).get("as")))
+        return answer_cards.comparison(before, str((event._data or {}).get("as")))
 
     def leave(key: Any, kept: Any) -> None:
         if key is not None:
@@ -134,6 +149,7 @@ def build(lab: Lab, page: Page, room: Room) -> None:
     for event in (
         go.click(ask, widgets, outputs, concurrency_limit=8, **PRIVATE),
         every_probe.click(ask_all, widgets, outputs, concurrency_limit=8, **PRIVATE),
+        on_its_way.click(ask_along, widgets, outputs, concurrency_limit=8, **PRIVATE),
     ):
         event.then(tail, [asked, seat, shown], drawn_to, **tailing)
     again = gr.State(None)
@@ -222,6 +238,27 @@ def order(lab: Lab, data: Mapping[str, Any], owner: str) -> tuple[Key | None, di
         return None, {"runs": str(error)}
 
 
+def along_the_way(lab: Lab, run_ids: Sequence[str], owner: str) -> dict[str, Any]:
+    """`runs` and `at` of a question to one run at its start, on its way and at its end. Raises `SpecError`."""
+    if len(run_ids) != 1:
+        raise SpecError(
+            [specs.Problem("runs", "Choose one run: it answers as it was at its start, on its way and at its end.")]
+        )
+    (run_id,) = run_ids
+    steps = states.looks(lab.home, run_id) if shelf.may_see(lab.store, run_id, owner) else []
+    if not steps:
+        raise SpecError([specs.Problem("runs", KEPT_NONE)])
+    at = [*spread(steps, MOST_COLUMNS - 1), None]
+    return {"runs": (run_id,) * len(at), "at": tuple(at)}
+
+
+def spread(steps: Sequence[int], most: int) -> list[int]:
+    """At most so many of these steps, evenly, the first and the last among them."""
+    if len(steps) <= most:
+        return list(steps)
+    return [steps[round(i * (len(steps) - 1) / (most - 1))] for i in range(most)]
+
+
 def _base(found: Sequence[RunSpec]) -> dict[str, str]:
     if found:
         return {"model": found[0].model, "weights": found[0].weights}
@@ -239,38 +276,9 @@ def draw(lab: Lab, key: Key | None, kept: Sequence[Any], still: Callable[[], boo
     records = [record for run_id in runs if (record := analysis.load(lab.store, run_id))]
     for written in live.watch_answer(lab, key, still):
         lines = [written.sentence] if written.sentence else [] if written.is_begun else ["Waiting for the first word."]
-        found = [*cards(written, records, key), *kept]
+        found = [*answer_cards.cards(written, records, key), *kept]
         status = {"tone": "" if written.ended else "busy", "lines": lines, "done": None}
         yield [status, {"cards": found, "tools": True}, gr.update(interactive=not written.ended), found]
-
-
-def cards(written: live.Written, records: Sequence[Record], key: Key) -> list[dict[str, Any]]:
-    """A card for each prompt, with a column for the base and each run."""
-    heads = [("base", "base"), *zip(names(records), [r.spec.method for r in records], strict=True)]
-    return [
-        {
-            "id": f"{key.run_id}.{key.attempt}.{at}", "prompt": prompt, "note": "",
-            "columns": [
-                tables.answer(name, method, said.text, pace(said), row[0].text if i else None)
-                for i, ((name, method), said) in enumerate(zip(heads, row, strict=True))
-            ],
-        }
-        for at, (prompt, row) in enumerate(zip(written.spec.prompts, written.rows, strict=True))
-    ]  # fmt: skip
-
-
-def pace(said: live.Said) -> str:
-    """24 tokens, 1.2 s, 20 tokens/s."""
-    if not said.tokens:
-        return ""
-    rate = f", {said.tokens / said.seconds:.0f} tokens/s" if said.seconds else ""
-    return f"{said.tokens} tokens, {said.seconds:.1f} s{rate}"
-
-
-def toggled(shown: Sequence[Any], card_id: Any) -> tuple[Any, Any]:
-    """Keep a card, or let it go: kept ones stay when something else is asked."""
-    found = [{**card, "kept": not card.get("kept")} if card["id"] == card_id else card for card in shown]
-    return {"cards": found, "tools": True}, found
 
 
 def while_it_trained(lab: Lab, run_ids: Sequence[str], owner: str, shown: Sequence[Any]) -> tuple[Any, Any, Any]:
@@ -278,51 +286,13 @@ def while_it_trained(lab: Lab, run_ids: Sequence[str], owner: str, shown: Sequen
     records = [
         r for run_id in run_ids if shelf.may_see(lab.store, run_id, owner) and (r := analysis.load(lab.store, run_id))
     ]
-    found = [card for record in records for card in _along(record)]
+    found = [card for record in records for card in answer_cards.along(record)]
     if not found:
-        return (
-            {"tone": "bad", "lines": ["Choose a tuned run that gave answers while it trained."]},
-            gr.skip(),
-            gr.skip(),
-        )
+        said = "Choose a tuned run that gave answers while it trained."
+        return {"tone": "bad", "lines": [said]}, gr.skip(), gr.skip()
     kept = [*found, *(card for card in shown if card.get("kept"))]
     return (
         {"lines": ["What it said while it trained, read from the run; nothing was asked anew."]},
         {"cards": kept, "tools": True},
         kept,
     )
-
-
-def _along(record: Record) -> list[dict[str, Any]]:
-    made = []
-    prompts = dict.fromkeys(answer.prompt for sample in record.samples for answer in sample.answers)
-    for at, prompt in enumerate(prompts):
-        said = [(s.subject, s.step, a.answer) for s in record.samples for a in s.answers if a.prompt == prompt]
-        base = next((text for subject, _, text in said if subject == "base"), "")
-        columns = [
-            tables.answer("base" if subject == "base" else f"{record.method.title}, step {step}",
-                          "base" if subject == "base" else record.spec.method, text, "", None if subject == "base" else base)
-            for subject, step, text in said
-        ]  # fmt: skip
-        made.append(
-            {
-                "id": f"{record.run_id}.{record.attempt}.{at}",
-                "prompt": prompt,
-                "note": "",
-                "columns": columns,
-                "told": True,
-            }
-        )
-    return made
-
-
-def comparison(shown: Sequence[Any], kind: str) -> dict[str, Any]:
-    """What is on the screen as one file, CSV or Markdown; a column for each model that answered any of it."""
-    heads = list(dict.fromkeys(column["name"] for card in shown for column in card["columns"]))
-    rows = []
-    for card in shown:
-        said = {column["name"]: column["text"] for column in card["columns"]}
-        rows.append((card["prompt"], [said.get(name, "") for name in heads]))
-    text = export.answers_csv(heads, rows) if kind == "csv" else export.answers_markdown(heads, rows)
-    name = f"answers.{'csv' if kind == 'csv' else 'md'}"
-    return {"stamp": secrets.token_hex(8), "name": name, "text": text, "mime": "text/plain"}

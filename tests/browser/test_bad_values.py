@@ -91,3 +91,21 @@ def test_a_start_text_of_markup_is_text_to_the_model_and_to_the_page(visit):
     expect(room.status).to_contain_text(re.compile("Stopped by you"))
     assert room.page.evaluate("window.hit") is None
     assert room.page.locator("img[src=x]").count() == 0
+
+
+def test_the_usual_rates_are_drawn_with_the_typed_one_on_them(visit):
+    room = visit()
+    room.choose("LoRA")
+    room.unfold("LoRA")
+    mark = room.field("lora-learning_rate").locator(".lab-usual")
+    expect(mark.locator("text")).to_have_text(["0.0001", "0.002"])
+    expect(mark.locator("circle")).to_have_attribute("visibility", "hidden")  # an empty one takes the model's own
+    room.fill("lora-learning_rate", "0.5")
+    expect(mark.locator("circle")).to_have_class("outside")
+    expect(mark).to_have_attribute("aria-label", "0.5, above the usual range of 0.0001 to 0.002")
+    room.fill("lora-learning_rate", "fast")
+    expect(mark.locator("circle")).to_have_attribute("visibility", "hidden")
+    room.fill("lora-learning_rate", "1e-4")
+    expect(mark.locator("circle")).to_have_class("inside")
+    left, band = (mark.locator(part).bounding_box() for part in ("circle", ".band"))
+    assert abs(left["x"] + left["width"] / 2 - band["x"]) < 5  # on a log axis, at the low end of the band

@@ -91,3 +91,25 @@ def test_wrong_values_are_told_at_their_fields(asking):
     expect(room.page.locator("#ask-status")).to_contain_text("at most 15")
     room.page.locator("#along").click()
     expect(room.page.locator("#ask-status")).to_contain_text("Choose a tuned run that gave answers while it trained.")
+
+
+def test_a_run_is_asked_as_it_was_on_its_way(visit):
+    room = visit()
+    room.choose("LoRA", "Prompt", steps=8)
+    room.start()
+    room.wait_for_end("lora", "prompt")
+    room.tab("Generate")
+    runs = room.page.locator("#runs input")
+    expect(runs).to_have_count(2)
+    room.page.get_by_text("How to sample").click()
+    room.fill("ask-max_new_tokens", "3")
+    room.fill("ask-prompt", PAYLOADS[0])
+    room.page.locator("#ask-along").click()
+    expect(room.page.locator("#runs")).to_contain_text("Choose one run")
+    room.page.locator("#runs label", has_text="LoRA").locator("input").uncheck()
+    room.page.locator("#ask-along").click()
+    heads = cards(room).first.locator("h4")
+    expect(heads).to_have_text([re.compile(f"^{t}") for t in ("base", "Prompt, step 0", "Prompt, step 2", "Prompt, step 4",
+                                                             "Prompt, step 6", "Prompt, end")], timeout=60_000)  # fmt: skip
+    expect(heads.last.locator(".state")).to_contain_text("tokens/s", timeout=60_000)
+    assert room.page.evaluate("window.hit") is None

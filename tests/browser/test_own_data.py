@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
+import requests
 from playwright.sync_api import expect
 
 PAYLOADS = [
@@ -52,3 +56,20 @@ def test_a_bad_file_is_one_sentence_and_the_next_one_works(visit):
     expect(room.page.locator(".lab-own .problem")).to_contain_text("Line 2 has 3 cells")
     bring(room)
     expect(room.page.locator(".own-row").first).to_be_visible(timeout=30_000)
+
+
+def test_a_file_over_the_limit_is_refused_while_it_arrives(visit, app):
+    """The page refuses it unsent; a client that sends it all the same is cut off by the server, and nothing is kept."""
+    room = visit()
+    room.choose("LoRA")
+    room.page.locator("#task").get_by_label("Your own").check()
+    large = tempfile.NamedTemporaryFile(suffix=".csv")  # noqa: SIM115 - as long as the page may read it
+    large.truncate(21_000_000)
+    room.page.set_input_files("#own-file", large.name)
+    expect(room.page.locator(".lab-own .own-wrong")).to_have_text("The file has 21.0 MB; at most 20 MB can be read.")
+    before = len(list(Path(tempfile.gettempdir(), "gradio").rglob("*")))
+    answer = requests.post(
+        f"{app.url}gradio_api/upload", files={"files": ("rows.csv", b"a,b\n" * 6_000_000)}, timeout=60
+    )
+    assert answer.status_code == 413, answer.text
+    assert len(list(Path(tempfile.gettempdir(), "gradio").rglob("*"))) == before

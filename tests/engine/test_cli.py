@@ -141,6 +141,15 @@ def test_generate_puts_base_and_runs_side_by_side(lab, first):
     assert answer["base"].strip() and answer["runs"][first["run_id"]].strip()
 
 
+def test_generate_along_asks_a_run_as_it_was_at_its_looks(lab, first):
+    run_id = first["run_id"]
+    done = lab("generate", "--run", run_id, "--prompt", "Ahoy?", "--along", "--max-new-tokens", "6", "--json")
+    names = list(answered(done)["runs"])
+    looks = [int(name.partition("@")[2]) for name in names[:-1]]
+    assert names[-1] == run_id and all(name.startswith(f"{run_id}@") for name in names[:-1])
+    assert looks == sorted(looks) and looks and all(0 < step < first["spec"]["train"]["steps"] for step in looks)
+
+
 def test_runs_are_listed_newest_first(lab, first):
     listed = answered(lab("runs", "--json"))["runs"]
     assert listed[-1]["run_id"] == first["run_id"] and listed[-1]["status"] == "finished"

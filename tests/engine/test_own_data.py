@@ -108,7 +108,7 @@ def test_side_by_side_each_run_is_asked_in_its_own_template(sheet, base, tmp_pat
         key, _ = store.open(spec.run_id, "train", spec.model_dump_json(), "anna")
         engine.bases._loaded["local:tiny"] = base
         store.append(key, events.Finished(elapsed_s=0))
-    monkeypatch.setattr(Engine, "_load", lambda self, base, run: base.model)
+    monkeypatch.setattr(Engine, "_load", lambda self, base, run, step: base.model)
     for chosen, expected in ((runs[:2], ["alpaca"] * 3), (runs, ["chat", "alpaca", "alpaca", "plain"]), ([], ["chat"])):
         ids = tuple(spec.run_id for spec in chosen)
         question = SampleSpec(model="tiny", weights="local:tiny", prompt="x", runs=ids)

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from experiments import events, states
-from experiments.engine import training
+from experiments.catalog import tasks
+from experiments.engine import adapters, checkpoints, evaluation, training
 from experiments.engine.checkpoints import Checkpoints
 from experiments.specs import RunSpec, build
 from experiments.variants import longer
@@ -66,6 +67,50 @@ def test_broken_off_and_gone_on_is_the_whole_run(name, step, base, keep, tmp_pat
     assert sorted(map(str, told(rest))) == sorted(map(str, told(whole)))
     for file in (tmp_path / "whole").iterdir():
         assert file.read_bytes() == (tmp_path / "rest" / file.name).read_bytes()
+
+
+LOOKS: dict[str, dict[str, Any]] = {
+    "lora": {}, "pissa": {"settings": {"init": "pissa"}}, "p-tuning": {"method": "p-tuning", "settings": {"hidden": 16, "dropout": 0.2}},
+    "partial": {"method": "partial", "settings": {"last_layers": 1}}, "prefix": {"method": "prefix"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LOOKS)
+def test_the_adapters_of_its_looks_answer_as_the_run_did_then_and_change_nothing_in_it(name, base, keep, tmp_path):
+    spec = spec_of(**LOOKS[name])
+    happened = list(training.run(spec, base, tmp_path / "end", lambda: None, keep))
+    assert losses(happened) == losses(run(spec, base, tmp_path / "without"))
+    steps = states.looks(tmp_path, spec.run_id)
+    assert steps == ([0] if name in ("pissa", "p-tuning", "prefix") else []) + [2, 4, 6]
+    seen = {e.step: e.held_out_loss for e in happened if isinstance(e, events.Evaluated) and e.subject == "tuned"}
+    task = tasks.of(spec)
+    for step in steps:
+        model = adapters.load(base, keep.looks / spec.run_id / str(step))
+        assert evaluation.look(model, base, task, step, lambda: None).held_out_loss == pytest.approx(
+            seen[step], abs=2e-4
+        )
+    states.drop(tmp_path, spec.run_id)
+    assert states.looks(tmp_path, spec.run_id) == [] and not states.goes_on(tmp_path, spec.run_id)
+
+
+def test_large_adapters_are_kept_in_the_middle_alone_or_not_at_all():
+    train = spec_of(steps=40).train
+    assert checkpoints.kept_looks(train, 9.8) == {0, 10, 20, 30}
+    assert checkpoints.kept_looks(train, 30) == {20}
+    assert checkpoints.kept_looks(train, 500) == set()
+
+
+def test_a_full_disk_costs_the_look_and_not_the_run(base, keep, tmp_path, monkeypatch):
+    save = adapters.save
+
+    def full_at_looks(model: Any, folder: Path) -> int:
+        if keep.looks in folder.parents:
+            raise OSError(28, "No space left on device")
+        return save(model, folder)
+
+    monkeypatch.setattr(adapters, "save", full_at_looks)
+    happened = list(training.run(spec_of(), base, tmp_path / "a", lambda: None, keep))
+    assert isinstance(happened[-1], events.Finished) and not states.looks(tmp_path, spec_of().run_id)
 
 
 def test_a_finished_run_is_not_gone_on_from_when_it_is_asked_again(base, keep, tmp_path):

@@ -1,5 +1,6 @@
 """The queue, with an executor that waits to be told: order, places, who may stop what, and what a broken executor does."""
 
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -258,3 +259,30 @@ def test_many_people_at_once(queue):
     assert sorted(t.state for t in tickets) == ["new"] + ["shared"] * 29
     assert len({t.key for t in tickets}) == 1 and queue.length() == 1
     assert len(queue.store.owners(tickets[0].key)) == 30
+
+
+# ---- a full disk
+
+
+def test_a_disk_that_fills_is_a_sentence_and_the_queue_goes_on_once_there_is_room(queue, monkeypatch):
+    first = ask_for(queue, 0)
+    soon(lambda: queue.executor.began)
+    append, open_run = Store.append, Store.open
+
+    def full(*_, **__):
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(Store, "append", full)
+    monkeypatch.setattr(Store, "open", full)
+    queue.executor.go.release()  # it cannot say that it ended
+    assert queue.wait([first], 10)
+    with pytest.raises(QueueFull, match="disk of this lab is full"):
+        ask_for(queue, 1)
+    with pytest.raises(QueueFull, match="disk of this lab is full"):
+        queue.ask(question(), "ann")
+    monkeypatch.setattr(Store, "append", append)
+    monkeypatch.setattr(Store, "open", open_run)
+    second = ask_for(queue, 1)
+    assert last(queue, first) == "failed"
+    queue.executor.go.release()
+    assert queue.wait([second], 10) and last(queue, second) == "finished"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rouge_score import rouge_scorer
 
 from experiments import shelf, specs, templates
-from experiments.catalog import tasks
+from experiments.catalog import models, tasks
 from experiments.catalog.own_data import columns as choice
 from experiments.catalog.own_data import keep, measures, preview, reading
 from experiments.catalog.own_data import table as tables
@@ -273,6 +273,31 @@ def test_a_disk_that_fills_leaves_nothing_half_made(monkeypatch, code):
     assert keep.owns(keep.save(sums(), ANNA), ANNA)
 
 
+def test_a_visitor_keeps_so_much_and_no_more(monkeypatch):
+    size = len(sums().canonical())
+    monkeypatch.setattr(keep, "QUOTA_BYTES", int(2.5 * size))
+    key = keep.save(sums(), ANNA)
+    keep.save(sums(41), ANNA)
+    with pytest.raises(Unreadable, match="at most 0 MB are kept for one visitor"):
+        keep.save(sums(42), ANNA)
+    assert keep.save(sums(), ANNA) == key  # what is there already takes nothing
+    assert keep.owns(keep.save(sums(42), BERT), BERT) and keep.save(sums(43), "command line 1")
+    monkeypatch.setattr(keep, "LAB_BYTES", 4 * size)
+    with pytest.raises(Unreadable, match="This lab keeps as many rows as it can"):
+        keep.save(sums(44), "carl-" + "c" * 30)
+
+
+def test_rows_that_nobody_uses_go_after_a_day(home):
+    store = Store(home / "lab.sqlite")
+    used, left = keep.save(sums(), ANNA), keep.save(sums(41), ANNA)
+    run = spec_of(used)
+    store.open(run.run_id, "train", run.model_dump_json(), ANNA)
+    assert shelf.own_rows_in_use(store) == {used}
+    assert keep.tidy(shelf.own_rows_in_use(store)) == []
+    assert keep.tidy(shelf.own_rows_in_use(store), older_s=-1) == [left]
+    assert keep.load(used) == sums() and not keep.owns(left, ANNA)
+
+
 def test_rows_that_are_gone_or_changed_are_one_sentence():
     key = keep.save(sums(), ANNA)
     file = keep.folder() / key.removeprefix("data:") / "rows.jsonl"
@@ -314,6 +339,14 @@ def test_a_wrong_spec_of_own_rows_is_one_sentence_at_its_field(change, field):
         spec_of("data:" + 32 * "0", **change)
     (problem,) = caught.value.problems
     assert problem.field == field and problem.sentence.endswith(".")
+
+
+def test_rows_longer_than_the_models_context_are_a_sentence_at_their_field():
+    arch = models.arch(models.find("lab-nano"))
+    spec = spec_of("data:" + 32 * "0", data={"completion": "answer", "max_length": 2048})
+    with pytest.raises(SpecError, match=f"This model reads at most {arch.max_length:,} tokens of a row") as caught:
+        specs.check(spec, arch)
+    assert [problem.field for problem in caught.value.problems] == ["data.max_length"]
 
 
 class Nothing:

@@ -104,6 +104,16 @@ def test_an_encoding_that_was_guessed_is_told():
     assert "Windows-1252" in note
 
 
+def test_a_file_of_one_column_is_text_of_one_column():
+    for name, data in {
+        "x.csv": b"answer\none\ntwo\n",
+        "x.tsv": b"answer\none\ntwo\n",
+        "x.jsonl": b'{"answer": "one"}\n{"answer": "two"}',
+    }.items():
+        found = reading.read(data, name)
+        assert (found.columns, found.rows) == (("answer",), (("one",), ("two",)))
+
+
 def zipped(name: str) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as bundle:

@@ -7,7 +7,7 @@ import sqlite3
 
 import pytest
 
-from experiments import analysis, events, gists, shelf
+from experiments import analysis, events, gists, shelf, states
 from experiments.store import Key, Store
 from tests.unit.runs import put, spec, told
 
@@ -158,6 +158,20 @@ def test_only_what_nobody_keeps_is_swept(store, tmp_path):
     assert shelf.sweep(store, tmp_path, older_s=-1) == []
     assert store.open(alone.run_id, "train", alone.model_dump_json(), "eve") == (Key(alone.run_id, 2), "new")
     assert store.open(kept.run_id, "train", kept.model_dump_json(), "eve")[1] == "stored"
+
+
+def test_a_run_that_is_swept_takes_its_checkpoint_and_its_looks_along(store, tmp_path):
+    key = put(store, spec(seed=1))
+    store.open(key.run_id, "train", spec(seed=1).model_dump_json(), "bob", again=True)
+    for event in told():
+        store.append(Key(key.run_id, 2), event)
+    for place in (states.FOLDER, states.LOOKS):
+        (tmp_path / place / key.run_id / "4").mkdir(parents=True)
+    shelf.delete(store, "ann", [key.run_id])
+    assert shelf.sweep(store, tmp_path, older_s=-1) == [] and states.looks(tmp_path, key.run_id) == [4]  # bob keeps it
+    shelf.delete(store, "bob", [key.run_id])
+    assert sorted(shelf.sweep(store, tmp_path, older_s=-1)) == [key, Key(key.run_id, 2)]
+    assert not list((tmp_path / states.FOLDER).iterdir()) and not list((tmp_path / states.LOOKS).iterdir())
 
 
 # ---- gists

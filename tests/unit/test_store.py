@@ -105,6 +105,22 @@ def test_a_loss_that_is_no_number_is_read_back_as_missing(store):
     assert store.events(key)[-1].event == diverged
 
 
+def test_a_store_that_is_full_keeps_what_it_has_and_opens_again(store):
+    key, _ = store.open("run", "train", "{}", "ann")
+    (pages,) = store.connection.execute("PRAGMA page_count").fetchone()
+    store.connection.execute(f"PRAGMA max_page_count = {pages + 1}")
+    long = events.Failed(cause="x" * 3000)
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        for i in range(1, 20):
+            store.append(key, step(i).model_copy(update={"loss": 1.5}))
+            store.append(store.open(f"run {i}", "train", "{}" * 1000, "ann")[0], long)
+    before = [row.event for row in store.events(key)]
+    again = Store(store.path)
+    assert [row.event for row in again.events(key)] == before and before
+    again.append(key, END)
+    assert again.last_kind(key) == END.kind and again.reap() == []
+
+
 def test_nothing_comes_after_an_end(store):
     key, _ = store.open("run", "train", "{}", "ann")
     store.append(key, END)

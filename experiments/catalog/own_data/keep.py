@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
+import time
+from collections.abc import Collection
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -14,6 +17,9 @@ from experiments.catalog.cache import ResourceError, lab_home, make_once, plain_
 from experiments.catalog.own_data.table import Table, Unreadable, digest, parse
 
 KEY = re.compile(r"data:([0-9a-f]{32})")
+QUOTA_BYTES, LAB_BYTES = 100_000_000, 2_000_000_000
+"""What is kept of one visitor's rows, and of all."""
+DAY_S = 24 * 3600.0
 OPERATOR = "command line"
 """Owners that begin so are whoever runs the lab; a visitor's token holds no blank."""
 
@@ -23,9 +29,10 @@ def folder() -> Path:
 
 
 def save(table: Table, owner: str) -> str:
-    """Keep these rows for this owner; their key, `data:HASH`. Raises `Unreadable` where the disk takes no more."""
+    """Keep these rows for this owner; their key, `data:HASH`. Raises `Unreadable` where disk or quota take no more."""
     content = table.canonical()
     name = digest(content)
+    _require_room(owner, name, len(content))
     try:
         kept = make_once(folder() / name, partial(_write, content), good=_is_whole)
         with plain_os_errors(kept):
@@ -34,6 +41,34 @@ def save(table: Table, owner: str) -> str:
     except (ResourceError, OSError):  # a visitor is not told where
         raise Unreadable("The rows were not saved: the disk of this lab is full or cannot be written.") from None
     return f"data:{name}"
+
+
+def _require_room(owner: str, name: str, size: int) -> None:
+    """Raise `Unreadable` where these rows would take their owner, or the lab, over what is kept."""
+    sizes = {file.parent: file.stat().st_size for file in folder().glob("*/rows.jsonl")} if folder().is_dir() else {}
+    if folder() / name in sizes:
+        return
+    own = sum(size for kept, size in sizes.items() if (kept / "owners" / _mark(owner)).is_file())
+    if own + size > QUOTA_BYTES and not owner.startswith(OPERATOR):
+        raise Unreadable(
+            f"You have {own / 1e6:,.0f} MB of rows here and these are {size / 1e6:,.0f} MB; at most {QUOTA_BYTES / 1e6:,.0f} MB "
+            "are kept for one visitor. What no run of yours is on goes after a day."
+        )
+    if sum(sizes.values()) + size > LAB_BYTES:
+        raise Unreadable("This lab keeps as many rows as it can; try again tomorrow, when what nobody uses has gone.")
+
+
+def tidy(in_use: Collection[str], older_s: float = DAY_S) -> list[str]:
+    """Throw away the rows that no run is on and that nobody brought within `older_s`; their keys."""
+    gone = []
+    for kept in list(folder().iterdir()) if folder().is_dir() else ():
+        key = f"data:{kept.name}"
+        if KEY.fullmatch(key) and key not in in_use:
+            brought = max((mark.stat().st_mtime for mark in kept.glob("owners/*")), default=kept.stat().st_mtime)
+            if time.time() - brought > older_s:
+                shutil.rmtree(kept, ignore_errors=True)
+                gone.append(key)
+    return gone
 
 
 def _write(content: bytes, target: Path) -> None:
