@@ -1,7 +1,9 @@
 """Colours and the Gradio theme: one colour and one dash a method, the same in every chart, table and answer.
 
 Hues after Okabe and Ito (2008), safe for colour-blind eyes; each is moved in lightness until it stands at 3:1 against
-its background (orange darker on white, blue lighter on black). Never colour alone: the dash and the name say the same.
+its background (orange darker on white, blue lighter on black). There are more methods than hues that colour-blind eyes tell
+apart, so relatives share a hue (LoRA's a blue, prefixes a green, adapters a purple) and differ in their dash.
+Never colour alone: the dash and the name say the same.
 """
 
 from __future__ import annotations
@@ -38,6 +40,19 @@ INKS = {
     "bitfit": Ink("#7a4a1e", "#d0a070", "12 2 2 2"),
     "few-shot": Ink("#6b6b6b", "#a3a3a3", "6 2 1 2"),
     "zero-shot": BASE,
+    "adalora": Ink("#0072b2", "#56b4e9", "11 3"),
+    "loha": Ink("#0072b2", "#56b4e9", "5 3"),
+    "lokr": Ink("#0072b2", "#56b4e9", "2 3"),
+    "p-tuning-v2": Ink("#008a65", "#2cc79a", "8 2 2 2"),
+    "llama-adapter": Ink("#c77f00", "#f0b840", "4 2 1 2"),
+    "houlsby": Ink("#7b3fa0", "#c792ea"),
+    "pfeiffer": Ink("#7b3fa0", "#c792ea", "8 3"),
+    "parallel-adapter": Ink("#7b3fa0", "#c792ea", "3 3"),
+    "compacter": Ink("#7b3fa0", "#c792ea", "9 2 2 2"),
+    "mam": Ink("#7b3fa0", "#c792ea", "12 3 3 3"),
+    "vera": Ink("#3d7a2a", "#8ccf70", "8 3"),
+    "oft": Ink("#9a2f6b", "#e07ab5", "6 4"),
+    "shira": Ink("#8c3b2e", "#e8907f", "3 4"),
 }
 
 

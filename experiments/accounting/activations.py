@@ -76,7 +76,13 @@ def activation_bytes(arch: Arch, foot: Footprint, step: Step) -> int:
         a_token += max(blocks) + number * arch.width * len(blocks)
     else:
         a_token += sum(blocks)
-    return ceil(step.rows * row * a_token) + (_direction_bytes(arch, foot) if foot.dora else 0)
+    return ceil(step.rows * row * a_token) + _fixed_bytes(arch, foot, step)
+
+
+def _fixed_bytes(arch: Arch, foot: Footprint, step: Step) -> int:
+    """What is kept however many tokens a row has; the keys and values of gated tokens are kept for each row."""
+    gated = 2 * arch.heads * arch.head_dim * foot.gated_tokens * (arch.layers - foot.lowest) * step.rows
+    return 4 * (foot.fixed + gated) + (_direction_bytes(arch, foot) if foot.dora else 0)
 
 
 def _direction_bytes(arch: Arch, foot: Footprint) -> int:
@@ -116,7 +122,9 @@ def _block(arch: Arch, foot: Footprint, place: Place, row: int, number: int) -> 
     one_for_each = arch.kv_width if arch.kv_heads == 1 else queries  # a single head is not copied to be shared
     stretched = one_for_each * (row + foot.prefix_tokens) / row  # the prefix stands with the keys and values
     elements = (2 + how.more_queries) * queries + 2 * stretched + how.activation * hidden + row + foot.prefix_tokens
-    learning = moved if foot.dropout else (*moved, *beside)
+    if foot.gated_tokens:  # the queries once more, the scores before and behind the gate
+        elements += queries + 2 * arch.heads * foot.gated_tokens
+    learning = moved if foot.dropout or foot.frozen_thin else (*moved, *beside)
     elements += _inputs(arch, {name: linears[name] for name in learning if name in linears}, how)
     if foot.prefix_tokens:
         elements += how.fused_before_prefix * queries
@@ -125,7 +133,7 @@ def _block(arch: Arch, foot: Footprint, place: Place, row: int, number: int) -> 
         elements += arch.width * sum(name.endswith("layernorm.weight") for name in moved)
     norms = how.norms * arch.width * (4 if how.scale_kept else number)  # an RMSNorm works in float32
     adapters = sum(_beside(arch, foot, linears[name]) for name in beside if name in linears)
-    return number * elements + norms + 4 * (adapters + arch.heads)
+    return number * elements + norms + 4 * (adapters + arch.heads + foot.a_token)
 
 
 def _inputs(arch: Arch, learning: Mapping[str, Tensor], how: Block) -> int:
@@ -146,7 +154,10 @@ def _inputs(arch: Arch, learning: Mapping[str, Tensor], how: Block) -> int:
 def _beside(arch: Arch, foot: Footprint, t: Tensor) -> int:
     """Elements a token, in float32, that thin matrices beside `t` keep on top of the input."""
     dropped = 2 * arch.fan_in(t) if foot.dropout else 0  # its own thinned input, and which features were dropped
-    return foot.rank + dropped + (2 * arch.fan_out(t) if foot.dora else 0)  # both summands of DoRA's direction
+    outputs = (
+        2 if foot.dora else 1 if foot.frozen_thin else 0
+    )  # both summands of DoRA's direction; what VeRA's b scales
+    return foot.rank + dropped + outputs * arch.fan_out(t)
 
 
 def _scaled_size(arch: Arch, t: Tensor) -> int:

@@ -16,7 +16,10 @@ class Footprint:
     """`lowest` is the block that the backward pass ends in; `moved` are the model's own weights that train. `beside` are
     the matrices with thin ones of `rank` beside them, whose inputs are kept for the backward pass; `dropout` and `dora`
     make each keep more. The output or input of `scaled` ones is multiplied. `virtual_tokens` make every row longer,
-    `prefix_tokens` only the keys and values.
+    `prefix_tokens` only the keys and values; `gated_tokens` stand in attention of their own. `frozen_thin`: the thin
+    matrices never train, only vectors behind each of them do. `a_token`: numbers kept for
+    each token of each block beside these. `fixed`: numbers kept however many tokens there are, such as
+    thin matrices that are multiplied out to a whole one in every step.
     """
 
     lowest: int = 0
@@ -28,3 +31,7 @@ class Footprint:
     scaled: tuple[Tensor, ...] = ()
     virtual_tokens: int = 0
     prefix_tokens: int = 0
+    gated_tokens: int = 0
+    frozen_thin: bool = False
+    a_token: int = 0
+    fixed: int = 0

@@ -1,11 +1,12 @@
 """What a run leaves on disk, and how it comes back: a PEFT folder where PEFT made the adapter, the
-examples of few-shot, else the trained tensors.
+examples of few-shot, else the trained tensors; where the lab itself built the adapter, also how to build it again.
 
 Written under a temporary name and renamed. Safetensors only.
 """
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,26 @@ from typing import Any
 from peft import PeftModel
 from safetensors.torch import load_file, save_file
 
+from experiments import methods
+from experiments.catalog.cache import write_text
 from experiments.engine import context
 from experiments.engine.context import WithContext
 from experiments.engine.models import Base, fresh
 
-TENSORS = "trained.safetensors"
+TENSORS, BUILD = "trained.safetensors", "method.json"
+
+HOW_TO_LOAD = """An adapter of the Fine-Tuning Lab, for the base model that it was trained on.
+
+`method.json` names the method and its settings, `trained.safetensors` holds what was trained, by its name in the model:
+
+```python
+from pathlib import Path
+from experiments.engine import adapters, models
+
+base = models.load(Path("FOLDER OF THE BASE MODEL"))
+tuned = adapters.load(base, Path("THIS FOLDER"))
+```
+"""
 
 
 def save(model: Any, folder: Path) -> int:
@@ -29,11 +45,14 @@ def save(model: Any, folder: Path) -> int:
     try:
         if isinstance(model, WithContext):
             model.save(partial)
-        elif isinstance(model, PeftModel):
+        elif isinstance(model, PeftModel) and not hasattr(model, "lab_method"):
             model.save_pretrained(str(partial))
         else:
             trained = {n: p.detach().contiguous() for n, p in model.named_parameters() if p.requires_grad}
             save_file(trained, partial / TENSORS)
+            if hasattr(model, "lab_method"):
+                write_text(partial / BUILD, json.dumps(model.lab_method))
+                write_text(partial / "README.md", HOW_TO_LOAD)
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
     except BaseException:
@@ -42,16 +61,29 @@ def save(model: Any, folder: Path) -> int:
     return sum(f.stat().st_size for f in folder.iterdir())
 
 
+def _built(model: Any, base: Base, file: Path) -> Any:
+    """The method attached as the file says. Raises `ValueError` where it says nothing that can be read."""
+    try:
+        said = json.loads(file.read_text("utf8"))
+        method = methods.find(said["method"])
+        settings = method.Settings.model_validate(said["settings"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"The adapter {file.parent.name} cannot be read.") from error
+    return method.attach(model, settings, base.tokenizer).requires_grad_(False)
+
+
 def load(base: Base, folder: Path) -> Any:
     """The tuned model: a fresh tree over the base with what `save` wrote. Raises `FileNotFoundError`."""
     if not folder.is_dir():
         raise FileNotFoundError(f"The adapter {folder.name} is not on this machine any more.")
     model = fresh(base)
+    if (folder / BUILD).exists():
+        model = _built(model, base, folder / BUILD)
     if (folder / TENSORS).exists():
         parameters = dict(model.named_parameters())
         for name, tensor in load_file(folder / TENSORS, device=str(base.device)).items():
             parameters[name].data = tensor
-        return model
+        return model.eval()
     if (folder / context.FILE).exists():
         return context.load(model, folder).eval()
     for name, parameter in model.named_parameters():

@@ -130,6 +130,7 @@ class Checkpoints:
             history = [events.ADAPTER.validate_python(e) for e in said["history"]]
             best = Best(**said["best"], parameters=_numbered(tensors, "best"))
             _put_back(trial, tensors)
+            trial.step = int(said["step"])
             random_state.put(tensors["random"], tensors.get("random_gpu"))
         except (OSError, KeyError, TypeError, SafetensorError, ValidationError) as error:
             raise ValueError(f"The checkpoint of run {run_id} is damaged; start it again.") from error
@@ -174,6 +175,14 @@ def _tensors(trial: Trial, random_state: RandomState, best: Best) -> Iterator[tu
             yield f"{name}.{i}", value.contiguous()
     for i, kept in enumerate(best.parameters):
         yield f"best.{i}", kept
+    for name, value in _of_method(trial):
+        yield f"method.{name}", value.contiguous()
+
+
+def _of_method(trial: Trial) -> Iterator[tuple[str, torch.Tensor]]:
+    """What the method itself leaves from one step to the next."""
+    if trial.method and trial.method.between_steps:
+        yield from trial.method.between_steps(trial.model).items()
 
 
 def _numbered(tensors: dict[str, torch.Tensor], name: str) -> list[torch.Tensor]:
@@ -191,6 +200,9 @@ def _put_back(trial: Trial, tensors: dict[str, torch.Tensor]) -> None:
             parameter.copy_(tensors[f"parameter.{i}"])
             names = [name for name in ("step", "exp_avg", "exp_avg_sq") if f"{name}.{i}" in tensors]
             trial.optimizer.state[parameter] = {n: tensors[f"{n}.{i}"].to(parameter.device) for n in names}
+        for name, value in _of_method(trial):
+            if f"method.{name}" in tensors:
+                value.copy_(tensors[f"method.{name}"])
 
 
 def kept_looks(train: TrainSettings, adapter_mb: float) -> set[int]:

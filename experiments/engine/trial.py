@@ -24,13 +24,16 @@ from experiments.specs import RunSpec
 
 @dataclass
 class Trial:
-    """A model in training: what is trained, by what, and what that has taken so far."""
+    """A model in training: what is trained, by what, how many of its `steps` are done, and what that has taken so far."""
 
     model: Any
     parameters: list[torch.nn.Parameter]
     optimizer: torch.optim.Optimizer | None
     pad_id: int
     clip: float = 1.0
+    method: methods.Method | None = None
+    steps: int = 0
+    step: int = 0
     train_s: float = 0.0
     tokens: int = 0
     meter: memory.Meter = field(default_factory=memory.Meter)
@@ -51,6 +54,8 @@ class Trial:
                         loss = completion_loss(self.model, batch) * (count / sum(learnt))
                         loss.backward()
                     total += loss.detach()
+            if self.method and self.method.penalty:
+                self.method.penalty(self.model).backward()
             norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.clip or math.inf)
             return _finite(total), _finite(norm)
 
@@ -61,6 +66,9 @@ class Trial:
             group["lr"] = group["full_lr"] * times
         with self._timed(), self.meter.over("update", 1):
             self.optimizer.step()
+            self.step += 1
+            if self.method and self.method.after_update:
+                self.method.after_update(self.model, self.step, self.steps)
         if not self.meter.parameters_mb:  # the same after every update
             self.meter.parameters_mb = sum(map(memory.tensor_mb, self.parameters))
             self.meter.gradients_mb = sum(memory.tensor_mb(p.grad) for p in self.parameters)
@@ -104,7 +112,9 @@ def begin(spec: RunSpec, base: Base) -> Trial:
     parameters = own(model, base)
     model.frozen_prefix = prefix.find(spec, model, base)
     optimizer = torch.optim.AdamW(groups(model, spec), fused=True) if parameters else None
-    return Trial(model.train(), parameters, optimizer, base.tokenizer.pad_token_id, spec.train.clip)
+    return Trial(
+        model.train(), parameters, optimizer, base.tokenizer.pad_token_id, spec.train.clip, method, spec.train.steps
+    )
 
 
 def groups(model: Any, spec: RunSpec) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ A method's file imports PEFT and torch inside `attach` only, so that a form can 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -74,6 +74,12 @@ class Method:
     least_steps: int = 0
     """Below so many steps it hardly learns anything."""
     trains: bool = True
+    penalty: Callable[[Any], Any] | None = None
+    """`penalty(model)`: a scalar whose gradient is added to that of the loss, which is told without it."""
+    after_update: Callable[[Any, int, int], None] | None = None
+    """`after_update(model, step, steps)`: called after each update, with the gradients still there."""
+    between_steps: Callable[[Any], Mapping[str, Any]] | None = None
+    """The tensors, beside parameters, that one step leaves to the next: what a checkpoint has to keep of the method."""
     footprint: Callable[[Arch, Any], Footprint] = lambda arch, settings: Footprint()
     """What of the model a training step touches: the calculator's memory and time rest on it."""
     stored: Callable[[Arch, Any], int] | None = None

@@ -18,8 +18,8 @@ from pydantic import ValidationInfo, field_validator
 from experiments.accounting import LAYER, Arch, Tensor, layer_indices
 from experiments.accounting.footprint import Footprint
 from experiments.methods.base import Method, Settings, knob
+from experiments.methods.targets import ALL, adapted, check_rank, check_targets
 
-ALL = "all-linear"
 STARTS: dict[str, Any] = {
     "default": True,
     "gaussian": "gaussian",
@@ -101,15 +101,6 @@ class LoraSettings(Settings):
         return tuple(t.strip() for t in value.split(",") if t.strip()) if isinstance(value, str) else value
 
 
-def adapted(arch: Arch, settings: LoraSettings) -> list[Tensor]:
-    """The matrices that get an adapter; with all layers also those of the same names outside blocks (BERT's pooler)."""
-    layers: set[int | None] = set(layer_indices(settings.layers, arch.layers))
-    if settings.layers == "all":
-        layers.add(None)
-    targets = arch.linear_names if ALL in settings.targets else settings.targets
-    return [t for t in arch.matrices if t.module in targets and t.layer in layers]
-
-
 def count(arch: Arch, settings: LoraSettings) -> int:
     found = adapted(arch, settings)
     lengths = sum(arch.fan_out(t) for t in found) if settings.dora else 0
@@ -157,24 +148,10 @@ def formula(arch: Arch, settings: LoraSettings) -> str:
 
 
 def check(arch: Arch, settings: LoraSettings) -> Iterator[tuple[str, str]]:
-    missing = [t for t in settings.targets if t not in (ALL, *arch.linear_names)]
-    if missing:
-        have = ", ".join(arch.linear_names)
-        yield "targets", f"This model has no module {' or '.join(f'“{t[:40]}”' for t in missing)}; it has {have}."
-    try:
-        layer_indices(settings.layers, arch.layers)
-    except ValueError as error:
-        yield "layers", str(error)
-        return
-    if not missing and settings.bias != "none" and not biases(arch, settings):
+    found = list(check_targets(arch, settings))
+    if not found and settings.bias != "none" and not biases(arch, settings):
         yield "bias", "This model has no biases to train there; choose none."
-    smallest = min(adapted(arch, settings), key=lambda t: min(t.shape), default=None)
-    if smallest and settings.rank > min(smallest.shape):
-        size = " × ".join(map(str, smallest.shape))
-        yield (
-            "rank",
-            f"Rank {settings.rank} is larger than the matrix {smallest.module} ({size}) it would stand beside.",
-        )
+    yield from check_rank(arch, settings)
 
 
 def linear_names(model: Any) -> list[str]:

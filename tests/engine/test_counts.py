@@ -11,11 +11,26 @@ from typing import Any
 
 import pytest
 import torch
-from peft import IA3Config, LoraConfig, PrefixTuningConfig, PromptEncoderConfig, PromptTuningConfig, get_peft_model
+from peft import (
+    AdaLoraConfig,
+    AdaptionPromptConfig,
+    IA3Config,
+    LoHaConfig,
+    LoKrConfig,
+    LoraConfig,
+    OFTConfig,
+    PrefixTuningConfig,
+    PromptEncoderConfig,
+    PromptTuningConfig,
+    ShiraConfig,
+    VeraConfig,
+    get_peft_model,
+)
 from transformers import CONFIG_MAPPING, AutoModel, AutoModelForCausalLM
 
 from experiments import methods
 from experiments.accounting import Arch, choice, config_arch, presets, trainable
+from experiments.methods import parallel_adapter
 from experiments.specs import SpecError
 from tests.engine.conftest import run_spec
 
@@ -57,15 +72,26 @@ def test_every_tensor_is_the_one_transformers_makes(preset):
 
 
 def lora(model: Any, s: Any, arch: Arch) -> LoraConfig:
+    layers = None if s.layers == "all" else [2] if s.layers == "last 1" else [0, 2]
+    return LoraConfig(
+        r=s.rank, lora_alpha=s.alpha, layers_to_transform=layers, use_dora=s.dora, bias=s.bias,
+        target_modules=targets(model, s),
+    )  # fmt: skip
+
+
+def targets(model: Any, s: Any) -> list[str]:
     """`all-linear` named by hand: PEFT's own word also takes a head that is not tied."""
     every = {
         n.split(".")[-1] for n, m in model.named_modules() if ".0." in n and type(m).__name__ in ("Linear", "Conv1D")
     }
-    layers = None if s.layers == "all" else [2] if s.layers == "last 1" else [0, 2]
-    return LoraConfig(
-        r=s.rank, lora_alpha=s.alpha, layers_to_transform=layers, use_dora=s.dora, bias=s.bias,
-        target_modules=sorted(every) if "all-linear" in s.targets else list(s.targets),
-    )  # fmt: skip
+    return sorted(every) if "all-linear" in s.targets else list(s.targets)
+
+
+def shira(model: Any, s: Any, arch: Arch) -> ShiraConfig:
+    """Without its places, which cannot be drawn on the meta device."""
+    config = ShiraConfig(r=s.rank, target_modules=targets(model, s))
+    config.mask_fn = None
+    return config
 
 
 def prefix(model: Any, s: Any, arch: Arch) -> PrefixTuningConfig:
@@ -100,6 +126,20 @@ BY_PEFT: dict[str, Callable[[Any, Any, Arch], Any]] = {
         encoder_hidden_size=s.hidden, encoder_num_layers=s.encoder_layers,
     ),
     "ia3": ia3,
+    "adalora": lambda model, s, arch: AdaLoraConfig(
+        init_r=s.rank, target_r=s.final_rank, total_step=9, target_modules=targets(model, s)
+    ),
+    "loha": lambda model, s, arch: LoHaConfig(r=s.rank, target_modules=targets(model, s)),
+    "lokr": lambda model, s, arch: LoKrConfig(r=s.rank, decompose_factor=s.factor, target_modules=targets(model, s)),
+    "vera": lambda model, s, arch: VeraConfig(r=s.rank, target_modules=targets(model, s)),
+    "oft": lambda model, s, arch: OFTConfig(
+        oft_block_size=s.block, block_share=s.share, target_modules=targets(model, s)
+    ),
+    "shira": shira,
+    "llama-adapter": lambda model, s, arch: AdaptionPromptConfig(
+        task_type=task(arch), adapter_len=s.prompt_vectors, adapter_layers=s.last_layers or 3
+    ),
+    "p-tuning-v2": lambda model, s, arch: PrefixTuningConfig(task_type=task(arch), num_virtual_tokens=s.virtual_tokens),
 }  # fmt: skip
 IN_PLACE: dict[str, Callable[[str, Any], bool]] = {
     "full": lambda name, s: True,
@@ -109,6 +149,8 @@ IN_PLACE: dict[str, Callable[[str, Any], bool]] = {
     "few-shot": lambda name, s: False,
     "zero-shot": lambda name, s: False,
 }
+OWN = ("houlsby", "pfeiffer", "parallel-adapter", "compacter", "mam")
+"""Methods whose modules are the lab's own: counted as torch has them, attached on the meta device."""
 CASES = [
     ("lora", {}), ("lora", {"rank": 1, "layers": "last 1"}), ("lora", {"rank": 16, "layers": "0,2"}), ("lora", {"targets": "VIEW"}),
     ("lora", {"dora": True}), ("lora", {"bias": "all", "layers": "last 1"}), ("lora", {"bias": "lora_only"}),
@@ -116,25 +158,57 @@ CASES = [
     ("prefix", {"virtual_tokens": 7, "projection": True}), ("full", {}), ("partial", {"last_layers": 2}), ("few-shot", {}),
     ("p-tuning", {}), ("p-tuning", {"encoder": "LSTM", "hidden": 40}), ("p-tuning", {"encoder": "LSTM", "encoder_layers": 1}),
     ("ia3", {}), ("layernorm", {}), ("bitfit", {}), ("zero-shot", {}),
+    ("adalora", {}), ("loha", {}), ("loha", {"targets": "VIEW"}), ("lokr", {}), ("lokr", {"rank": 60, "factor": 6}), ("vera", {}),
+    ("oft", {}), ("oft", {"share": True, "targets": "VIEW"}), ("shira", {}), ("llama-adapter", {}),
+    ("llama-adapter", {"last_layers": 2}), ("p-tuning-v2", {}),
+    ("houlsby", {}), ("pfeiffer", {"reduction": 8}), ("parallel-adapter", {}), ("compacter", {}), ("compacter", {"products": 2, "rank": 3}),
+    ("mam", {}),
 ]  # fmt: skip
+
+
+def own_adapters(model: Any, method: str, s: Any, arch: Arch) -> Any:
+    """The model with the lab's own modules; the prefix of MAM by PEFT, as it is told here."""
+    if method != "mam":
+        return methods.find(method).attach(model, s, None)
+    config = PrefixTuningConfig(task_type=task(arch), num_virtual_tokens=s.virtual_tokens)
+    mixed = get_peft_model(model, config)
+    parallel_adapter.add(mixed.get_base_model(), s)
+    return mixed
+
+
+def cannot(family: str, method: str, settings: Mapping[str, Any], model: Any) -> str:
+    """What a refusal says where this family cannot take the method; empty where it can."""
+    if method == "bitfit" or "bias" in settings:
+        return "" if any(n.endswith(".bias") for n, _ in model.named_parameters()) else "no biases"
+    if method == "llama-adapter":
+        return "" if family in ("llama", "mistral") else "made for llama and mistral"
+    return "plain linear layers" if family == "gpt2" and method in ("loha", "lokr", "oft", "shira") else ""
 
 
 @pytest.mark.parametrize("family", ONE_A_FAMILY)
 @pytest.mark.parametrize("method, settings", CASES, ids=[f"{m}-{s}" for m, s in CASES])
 def test_it_counts_what_peft_reports(family, method, settings):
     model, arch = small(family)
-    if (method == "bitfit" or "bias" in settings) and not [
-        n for n, _ in model.named_parameters() if n.endswith(".bias")
-    ]:
-        with pytest.raises(SpecError, match="no biases"):
+    settings = {k: VIEW[family] if v == "VIEW" else v for k, v in settings.items()}
+    if why := cannot(family, method, settings, model):
+        with pytest.raises(SpecError, match=why):
             choice.chosen(arch, method, settings)
         return
-    settings = {k: VIEW[family] if v == "VIEW" else v for k, v in settings.items()}
     spec = choice.chosen(arch, method, settings)
     counted = trainable.count(arch, methods.find(method), spec.settings)
     if method in BY_PEFT:
         model = get_peft_model(model, BY_PEFT[method](model, spec.settings, arch))
-        assert (counted.trainable, counted.with_method) == model.get_nb_trainable_parameters()
+        for n, p in model.named_parameters():
+            if ".ranknum." in n:  # AdaLoRA writes its rank down as a parameter, which no optimizer is given
+                p.requires_grad_(False)
+        ranks = sum(".ranknum." in n for n, _ in model.named_parameters())
+        trainable_there, all_there = model.get_nb_trainable_parameters()
+        assert (counted.trainable, counted.with_method) == (trainable_there, all_there - ranks)
+    elif method in OWN:
+        with torch.device("meta"):
+            model = own_adapters(model.requires_grad_(False), method, spec.settings, arch)
+        assert counted.trainable == sum(p.numel() for p in model.parameters() if p.requires_grad)
+        assert counted.with_method == sum(p.numel() for p in model.parameters())
     else:
         moved = [p.numel() for n, p in model.named_parameters() if IN_PLACE[method](n, spec.settings)]
         assert counted.trainable == sum(moved) and counted.with_method == model.num_parameters()
@@ -142,7 +216,7 @@ def test_it_counts_what_peft_reports(family, method, settings):
 
 
 def test_every_method_is_compared():
-    assert {m.key for m in methods.METHODS} == {*BY_PEFT, *IN_PLACE}
+    assert {m.key for m in methods.METHODS} == {*BY_PEFT, *IN_PLACE, *OWN}
 
 
 def test_wrapped_the_real_model_has_as_many(smollm2):
@@ -169,6 +243,12 @@ SAVED = [
     ("prompt", {}),
     ("prefix", {"projection": True}),
     ("partial", {"last_layers": 1}),
+    ("adalora", {}),
+    ("lokr", {}),
+    ("vera", {}),
+    ("shira", {}),
+    ("llama-adapter", {}),
+    ("p-tuning-v2", {}),
 ]
 
 

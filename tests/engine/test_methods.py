@@ -23,7 +23,10 @@ from experiments.specs import SpecError, check
 from tests.engine.conftest import FEW, run_spec, untouched
 from tests.models import tiny_llama
 
-FITTED = {"partial": {"last_layers": 1}, "few-shot": {"examples": 1}}  # where the defaults want more layers or context
+FITTED: dict[str, dict[str, Any]] = {
+    "partial": {"last_layers": 1}, "few-shot": {"examples": 1}, "compacter": {"reduction": 8}, "adalora": {"final_rank": 11},
+}  # fmt: skip
+"""Settings where the defaults want more layers, context or width."""
 VARIANTS = [(m.key, FITTED.get(m.key, {})) for m in methods.METHODS] + [
     ("lora", {"layers": "last 1"}),
     ("lora", {"targets": "all-linear", "rank": 3, "alpha": 6}),
@@ -50,9 +53,17 @@ VARIANTS = [(m.key, FITTED.get(m.key, {})) for m in methods.METHODS] + [
     ("few-shot", {"examples": 2}),
     ("ia3", {"feedforward": False}),
     ("ia3", {"attention": False}),
+    ("lokr", {"factor": 4, "rank": 2}),
+    ("vera", {"targets": "q_proj,v_proj", "rank": 7}),
+    ("oft", {"share": True}),
+    ("houlsby", {"activation": "gelu", "reduction": 4}),
+    ("compacter", {"rank": 2, "products": 2}),
+    ("llama-adapter", {"last_layers": 1}),
 ]
 WHOLE_TENSORS = ("full", "partial", "bitfit")
 """Methods that PEFT has no adapter for: they move tensors of the model itself."""
+OUR_OWN = ("houlsby", "pfeiffer", "parallel-adapter", "compacter", "mam")
+"""Methods that PEFT has no adapter for: they put small networks of the lab's own into the model."""
 TRAINED = [(m, s) for m, s in VARIANTS if methods.find(m).trains]
 TRAINED_NAMES = {
     "lora": lambda name: ".lora_" in name,
@@ -66,6 +77,19 @@ TRAINED_NAMES = {
     "bitfit": lambda name: name.endswith(".bias"),
     "few-shot": lambda name: False,
     "zero-shot": lambda name: False,
+    "adalora": lambda name: ".lora_" in name,
+    "loha": lambda name: ".hada_" in name,
+    "lokr": lambda name: ".lokr_" in name,
+    "vera": lambda name: ".vera_lambda_" in name,
+    "oft": lambda name: ".oft_R." in name,
+    "shira": lambda name: ".shira_weight." in name,
+    "llama-adapter": lambda name: ".adaption_" in name,
+    "houlsby": lambda name: ".adapter." in name,
+    "pfeiffer": lambda name: ".mlp.down_proj.adapter." in name,
+    "parallel-adapter": lambda name: ".mlp.adapter." in name,
+    "compacter": lambda name: ".adapter." in name,
+    "mam": lambda name: name.startswith("prompt_encoder.") or ".mlp.adapter." in name,
+    "p-tuning-v2": lambda name: name.startswith("prompt_encoder."),
 }
 """What each method says it trains, by its name in the module tree; a new method has to say so, too."""
 
@@ -77,7 +101,7 @@ def named(pairs: list) -> dict[str, Any]:
 all_variants = pytest.mark.parametrize("method, settings", **named(VARIANTS))
 trained_variants = pytest.mark.parametrize("method, settings", **named(TRAINED))
 peft_variants = pytest.mark.parametrize(
-    "method, settings", **named([(m, s) for m, s in TRAINED if m not in WHOLE_TENSORS])
+    "method, settings", **named([(m, s) for m, s in TRAINED if m not in (*WHOLE_TENSORS, *OUR_OWN)])
 )
 
 
@@ -316,7 +340,11 @@ def test_an_adapter_that_is_gone_is_named(base, tmp_path):
 
 # ---- count() on other architectures
 
-GPT2 = [(m, s) for m, s in VARIANTS if "q_proj" not in s.get("targets", "")] + [
+PLAIN_ONLY = ("loha", "lokr", "oft", "shira")
+"""Methods that PEFT has for plain linear layers only, not for GPT-2's."""
+GPT2 = [
+    (m, s) for m, s in VARIANTS if "q_proj" not in s.get("targets", "") and m not in (*PLAIN_ONLY, "llama-adapter")
+] + [
     ("lora", {"targets": "c_attn"}),
     ("lora", {"targets": "c_attn,c_proj,c_fc", "rank": 2, "layers": "last 1"}),
 ]
@@ -334,7 +362,7 @@ def assert_counted(folder, base, method, settings) -> None:
     if isinstance(trial.model, PeftModel):
         assert counted == trial.model.get_nb_trainable_parameters()[0]
     else:
-        assert method in (*WHOLE_TENSORS, "few-shot", "zero-shot")
+        assert method in (*WHOLE_TENSORS, *OUR_OWN, "few-shot", "zero-shot")
     if trial.parameters:
         assert None not in trial.backward(rows(base))
         trial.update()
@@ -353,6 +381,13 @@ def gpt2_base(gpt2):
 @pytest.mark.parametrize("method, settings", **named(GPT2))
 def test_counted_on_gpt2(method, settings, gpt2, gpt2_base):
     assert_counted(gpt2, gpt2_base, method, settings)
+
+
+@pytest.mark.parametrize("method", [*PLAIN_ONLY, "llama-adapter"])
+def test_what_gpt2_cannot_take_is_said(method, gpt2):
+    with pytest.raises(SpecError, match=r"^[^.]+ (stands at plain linear layers|is made for llama)[^.]+\.$") as caught:
+        check(run_spec(method), folder_arch(gpt2))
+    assert [p.field for p in caught.value.problems] == ["method"]
 
 
 @all_variants

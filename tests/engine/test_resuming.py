@@ -48,6 +48,7 @@ CASES: dict[str, dict[str, Any]] = {
     "full": {"method": "full", "learning_rate": 1e-3, "weight_decay": 0.1, "accumulate": 2},
     "p-tuning": {"method": "p-tuning", "settings": {"encoder": "LSTM", "hidden": 16, "dropout": 0.2}},
     "pissa": {"settings": {"init": "pissa"}},
+    "adalora": {"method": "adalora"},  # scores and the directions that are left
     "patience": {"method": "full", "learning_rate": 3e-2, "steps": 16, "looks": 8, "patience": 2},
 }
 
