@@ -26,11 +26,11 @@ PROMPTS = [
 ]
 METHODS = [("zero-shot", {}), ("lora", {}), ("prompt", {"virtual_tokens": 5}), ("prefix", {"virtual_tokens": 5}),
            ("prefix", {"virtual_tokens": 3, "projection": True}), ("full", {}), ("few-shot", {"examples": 2}),
-           ("p-tuning", {"virtual_tokens": 4})]  # fmt: skip
+           ("p-tuning", {"virtual_tokens": 4}), ("llama-adapter", {}), ("houlsby", {}), ("mam", {"virtual_tokens": 3})]  # fmt: skip
 every_method = pytest.mark.parametrize(
     ("method", "settings"),
     METHODS,
-    ids=["base", "lora", "prompt", "prefix", "projection", "full", "few-shot", "p-tuning"],
+    ids=["base", "lora", "prompt", "prefix", "projection", "full", "few-shot", "p-tuning", "llama-adapter", "houlsby", "mam"],
 )
 LENGTH = 12
 
