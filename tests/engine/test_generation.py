@@ -30,7 +30,19 @@ METHODS = [("zero-shot", {}), ("lora", {}), ("prompt", {"virtual_tokens": 5}), (
 every_method = pytest.mark.parametrize(
     ("method", "settings"),
     METHODS,
-    ids=["base", "lora", "prompt", "prefix", "projection", "full", "few-shot", "p-tuning", "llama-adapter", "houlsby", "mam"],
+    ids=[
+        "base",
+        "lora",
+        "prompt",
+        "prefix",
+        "projection",
+        "full",
+        "few-shot",
+        "p-tuning",
+        "llama-adapter",
+        "houlsby",
+        "mam",
+    ],
 )
 LENGTH = 12
 
