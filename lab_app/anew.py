@@ -22,7 +22,7 @@ from lab_app.drawn import drawn
 from lab_app.setup import LENGTH, RATE, RECIPE
 
 MARKUP = '<section class="lab-anew lab-setup" aria-label="train longer, or clone with one change"></section>'
-NO_STATE = "It kept no state to go on from: it stopped early, or its state was too large. Clone it with more steps."
+NO_STATE = "It kept no state here: it stopped early, was trained elsewhere, or its state was too large. Clone it with more steps."
 EQUAL = "That is what it has already: change it first."
 
 
