@@ -128,9 +128,12 @@ def _drops(model: Any) -> bool:
 
 @contextmanager
 def stepped_over(model: Any, batch: Batch) -> Iterator[None]:
-    """Inside, the model takes what is known of its frozen part instead of running it; nothing changes for one without."""
+    """Inside, a model in training takes what is known of its frozen part instead of running it; nothing changes for one without.
+
+    A look runs all of it, as for the base: nothing trained has to be exactly nothing changed.
+    """
     known: Prefix | None = getattr(model, "frozen_prefix", None)
-    if known is None or not batch.examples:
+    if known is None or not model.training or not batch.examples:
         yield
         return
     hidden_BTD, stack = known.hidden(batch), blocks(model)
