@@ -1,13 +1,18 @@
-// The address of what is on the screen: value is "?run=ID,ID" or "". It goes into the address bar and a field to copy from.
+// The address of what is on the screen: value is "?run=ID,ID", "?sweep=ID" or "". It goes into the address bar and a field to copy from.
+// What is shown later than at arrival takes the place of what any other link put there.
+const KEYS = ['run', 'sweep', 'tab'], key = props.name || 'run';
 const field = element.querySelector('input'), copy = element.querySelector('button');
+let arrived = false;
 function draw() {
-  const url = new URL(window.location), runs = new URLSearchParams(props.value || '').get('run');
-  runs ? url.searchParams.set('run', runs) : url.searchParams.delete('run');
+  const url = new URL(window.location), shown = new URLSearchParams(props.value || '').get(key);
+  if (arrived) for (const other of KEYS) url.searchParams.delete(other);
+  arrived = true;
+  shown ? url.searchParams.set(key, shown) : url.searchParams.delete(key);
   const text = url.href.replaceAll('%2C', ',');
   history.replaceState(history.state, '', text);
-  url.searchParams.delete('__theme'); // light or dark is the reader's own
-  field.value = runs ? url.href.replaceAll('%2C', ',') : '';
-  copy.disabled = !runs;
+  for (const other of [...KEYS, '__theme']) if (other !== key) url.searchParams.delete(other); // light or dark is the reader's own
+  field.value = shown ? url.href.replaceAll('%2C', ',') : '';
+  copy.disabled = !shown;
 }
 copy.addEventListener('click', async () => {
   field.select();

@@ -15,10 +15,12 @@ element.querySelector('#theme').addEventListener('click', () => {
 });
 setTimeout(look, 3000);
 
-// A link to a calculation opens its tab, as soon as the tabs are there.
-const openCalculator = (tries) => {
-  const tab = [...document.querySelectorAll('[role=tab], .overflow-dropdown button')].find((t) => t.textContent.trim() === 'Calculate');
+// A link to a calculation, a sweep or a tab by its name opens that tab, as soon as the tabs are there.
+const openTab = (name, tries) => {
+  const tab = [...document.querySelectorAll('[role=tab], .overflow-dropdown button')].find((t) => t.textContent.trim() === name);
   if (tab) tab.click();
-  else if (tries) setTimeout(() => openCalculator(tries - 1), 50);
+  else if (tries) setTimeout(() => openTab(name, tries - 1), 50);
 };
-if (new URLSearchParams(window.location.search).has('calc')) openCalculator(200);
+const asked = new URLSearchParams(window.location.search);
+const wanted = asked.has('calc') ? 'Calculate' : asked.has('sweep') ? 'Sweep' : asked.get('tab');
+if (wanted) openTab(wanted, 200);

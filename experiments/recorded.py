@@ -1,7 +1,8 @@
 """Real runs that ship with the lab, so that a newcomer sees a result before training anything.
 
-One JSON-lines file a run in `assets/recorded`: the first line its spec, then its events as stored. Written from a store by
-`python -m experiments record`, read with the same fold as every other run.
+One JSON-lines file a run in `assets/recorded`: the first line its spec, then its events as stored. One sweep, in
+`assets/recorded/sweep`: the first line its spec, then a line a cell, its spec and of its events those that the page draws. Written from
+a store by `python -m experiments record`, read with the same fold as every other run.
 """
 
 from __future__ import annotations
@@ -9,10 +10,13 @@ from __future__ import annotations
 import json
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from experiments import analysis, events
+from experiments.analysis import Record
 from experiments.specs import RunSpec
 from experiments.store import Row, Store
+from experiments.sweeps import Progress, SweepSpec, records, table
 
 FOLDER = Path(__file__).parents[1] / "assets" / "recorded"
 
@@ -46,3 +50,56 @@ def record(store: Store, run_id: str, folder: Path = FOLDER) -> Path:
     target = folder / f"{run_id}.jsonl"
     target.write_text("\n".join(lines) + "\n", "utf8")
     return target
+
+
+# A sweep: dozens of runs, so that what is not drawn of them is left out
+
+
+def sweep() -> tuple[Progress, dict[str, Record]] | None:
+    """The recorded sweep and the records of its runs; None where none ships."""
+    file = next(iter(sorted((FOLDER / "sweep").glob("*.jsonl"))), None)
+    if file is None:
+        return None
+    first, *lines = file.read_text("utf8").splitlines()
+    found = {}
+    for line in lines:
+        cell = json.loads(line)
+        spec = RunSpec.model_validate(cell["spec"])
+        told = [Row(i, 0.0, events.ADAPTER.validate_python(event)) for i, event in enumerate(cell["events"])]
+        found[spec.run_id] = analysis.fold(Record(spec, spec.run_id), told)
+    return records.recorded(SweepSpec.model_validate_json(first), list(found.values())), found
+
+
+def record_sweep(store: Store, sweep_id: str, folder: Path = FOLDER / "sweep") -> Path:
+    """Write a finished sweep of the store into the folder of the recorded one. Raises `ValueError` where it has not finished."""
+    found = next((row for row in table.everybodys(store, sweep_id) if row.state == "finished"), None)
+    if found is None:
+        raise ValueError(f"“{sweep_id[:40]}” is not a finished sweep of this store.")
+    lines = [found.spec.model_dump_json()]
+    for cell in table.cells(store, found.sweep_id, found.owner):
+        entry = store.entry(cell.run_id)
+        told = _drawn([row.event for row in store.events(entry.key)]) if entry else []
+        spec = RunSpec.model_validate_json(cell.spec).model_dump(mode="json")
+        lines.append(json.dumps({"spec": spec, "events": told}, separators=(",", ":")))
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / f"{found.sweep_id}.jsonl"
+    target.write_text("\n".join(lines) + "\n", "utf8")
+    return target
+
+
+def _drawn(told: list[events.Event]) -> list[dict[str, Any]]:
+    """Of a run's events those that are drawn of a cell: every number, but only what base and tuned said at the end."""
+    said = [e for e in told if isinstance(e, events.Sampled)]
+    kept = [next((s for s in said if s.subject == "base"), None), said[-1] if said else None]
+    numbers = (events.Started, events.Stepped, events.Evaluated, events.Failed, events.Finished)
+    chosen = [e for e in told if isinstance(e, numbers) or any(e is k for k in kept)]
+    return [_short(e.model_dump(mode="json", exclude_none=True)) for e in chosen]
+
+
+def _short(value: Any) -> Any:
+    """The same with numbers of five digits."""
+    if isinstance(value, dict):
+        return {key: _short(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_short(part) for part in value]
+    return float(f"{value:.5g}") if isinstance(value, float) else value

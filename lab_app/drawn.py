@@ -49,7 +49,7 @@ def status(value: Any, elem_id: str | None = None) -> gr.HTML:
     return drawn(value, "status.js", STATUS, elem_id)
 
 
-def link(value: Any, elem_id: str | None = None) -> gr.HTML:
-    """`"?run=ID,ID"`, the part of the address that opens what is shown. It is put into the address bar, too: on a hosted
-    Space that is not the address a visitor sees, hence a field to copy from."""
-    return drawn(value, "link.js", LINK, elem_id)
+def link(value: Any, elem_id: str | None = None, name: str = "run") -> gr.HTML:
+    """`"?run=ID,ID"`, the part of the address that opens what is shown; `name` is its name there. It is put into the address
+    bar, too: on a hosted Space that is not the address a visitor sees, hence a field to copy from."""
+    return drawn(value, "link.js", LINK, elem_id, name=name)

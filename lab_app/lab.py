@@ -8,6 +8,7 @@ import sqlite3
 import threading
 import time
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from experiments import shelf
@@ -18,6 +19,8 @@ from experiments.catalog.cache import lab_home
 from experiments.catalog.own_data import keep
 from experiments.jobs import Jobs
 from experiments.store import Store
+from experiments.sweeps import Progress
+from experiments.sweeps.running import Sweeper
 from lab_app.tokens import Desk
 
 log = logging.getLogger(__name__)
@@ -26,8 +29,8 @@ TIDY_S = 3600.0
 
 @dataclass(frozen=True)
 class Lab:
-    """One lab: its folder, what it remembers, who is next, the recorded comparison shown to a
-    newcomer, what is being fetched meanwhile, and the tokenizers that all visitors share."""
+    """One lab: its folder, what it remembers, who is next, the recorded comparison and the recorded sweep (with the records of
+    its runs) shown to a newcomer, what is being fetched meanwhile, and the tokenizers that all visitors share."""
 
     home: Path
     store: Store
@@ -35,6 +38,12 @@ class Lab:
     recorded: tuple[Record, ...] = ()
     background: Background = field(default_factory=Background)
     desk: Desk = field(default_factory=Desk)
+    sweep: tuple[Progress, dict[str, Record]] | None = None
+
+    @cached_property
+    def sweeper(self) -> Sweeper:
+        """Who carries sweeps out: a client of the queue like any visitor."""
+        return Sweeper(self.store, [self.jobs], self.home)
 
     def machine(self) -> str:
         """One line on what runs here and how busy it is."""
@@ -67,7 +76,8 @@ def open_lab() -> Lab:
     mirrors.asked()
     home = lab_home()
     store = Store(home / "lab.sqlite")
-    lab = Lab(home, store, Jobs(store, WorkerProcess(home)), tuple(recorded.load()))
+    lab = Lab(home, store, Jobs(store, WorkerProcess(home)), tuple(recorded.load()), sweep=recorded.sweep())
+    lab.sweeper.resume()
     threading.Thread(target=_warm, args=(lab,), name="warm", daemon=True).start()
     threading.Thread(target=_tidy, args=(lab,), name="tidy", daemon=True).start()
     return lab

@@ -19,6 +19,7 @@ SECRET = "fine-tuning-lab"  # noqa: S105 - scrambles the browser's own copy; a n
 TOKEN = re.compile(r"[\w-]{30,100}", re.ASCII)
 """What `secrets.token_urlsafe` gives: no blank, so that nobody can call themself the command line."""
 RUN_ID = re.compile(r"[0-9a-f]{12}")
+SWEEP_ID = re.compile(r"w[0-9a-f]{12}")
 
 
 def link(run_ids: Sequence[str]) -> str:
@@ -50,6 +51,12 @@ def asked(request: gr.Request | None) -> list[str]:
     """Run ids of `?run=ID,ID`."""
     text = str(request.query_params.get("run", "")) if request else ""
     return [r for r in text.split(",") if RUN_ID.fullmatch(r)][:8]
+
+
+def asked_sweep(request: gr.Request | None) -> str:
+    """The id of `?sweep=ID`, empty where there is none."""
+    text = str(request.query_params.get("sweep", "")) if request else ""
+    return text if SWEEP_ID.fullmatch(text) else ""
 
 
 def known(store: Store, run_ids: Sequence[str], owner: str) -> list[str]:

@@ -20,7 +20,7 @@ from experiments.jobs import Executor, Jobs
 from experiments.questions import RanksSpec
 from experiments.specs import Problem, RunSpec, SpecError, build
 from experiments.store import Store
-from experiments.sweeps import guidance, records
+from experiments.sweeps import guidance, records, typed
 from experiments.sweeps.running import Sweeper
 from experiments.terminal import AsJson, app, follow, open_store, owner, people, progress_bar, sentences
 from experiments.workers import Inline, WorkerProcess
@@ -53,7 +53,7 @@ def sweep(
         given = {"search": search, "trials": trials, "prune": prune, "budget_s": budget}
         said |= {name: value for name, value in given.items() if value}
         said |= {"axes": [parse_axis(text) for text in axis]} if axis else {}
-        said |= {"seeds": _numbers(seeds)} if seeds else {}
+        said |= {"seeds": typed.values(seeds)} if seeds else {}
         said["base"] = complete(dict(said.get("base") or {}))
         store = open_store()
         planned = sweeps.plan(sweeps.build(said), store, workers)
@@ -113,35 +113,11 @@ def trained_beside(store: Store, spec: RunSpec) -> Iterator[tuple[int, dict[str,
 
 
 def parse_axis(text: str) -> dict[str, Any]:
-    """`method.rank=1,2,4` or `lr=1e-4..1e-2`; values that hold commas themselves are told apart by semicolons.
-
-    Raises `SpecError`.
-    """
+    """`method.rank=1,2,4` or `lr=1e-4..1e-2`. Raises `SpecError`."""
     name, equals, values = text.partition("=")
     if not equals or not values.strip():
         raise SpecError([Problem("axes", f"“{text[:60]}” is not of the form name=value,value.")])
-    low, dots, high = values.partition("..")
-    if dots:
-        return {"place": name.strip(), "low": _number(low), "high": _number(high)}
-    parts = values.split(";") if ";" in values else values.split(",")
-    return {"place": name.strip(), "values": [_number(part) for part in parts if part.strip()]}
-
-
-def _number(text: str) -> Any:
-    """What was typed as the number or truth it is, else as text."""
-    text = text.strip()
-    if text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
-
-
-def _numbers(text: str) -> list[Any]:
-    return [_number(part) for part in text.split(",") if part.strip()]
+    return typed.axis(name, values)
 
 
 def _read(file: Path) -> dict[str, Any]:

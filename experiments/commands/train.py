@@ -102,13 +102,16 @@ def _read_specs(file: Path) -> list[dict[str, Any]]:
 
 
 @app.command()
-def record(run_ids: Annotated[list[str], typer.Argument(help="Finished runs, as one comparison.")]) -> None:
-    """Make stored runs the recorded ones that the page shows at first."""
+def record(
+    run_ids: Annotated[list[str], typer.Argument(help="Finished runs, as one comparison; or one finished sweep.")],
+) -> None:
+    """Make stored runs, or a stored sweep, the recorded ones that the page shows at first."""
+    is_sweep = run_ids[0].startswith("w")
     with sentences(False):
-        for old in recorded.FOLDER.glob("*.jsonl"):
+        for old in (recorded.FOLDER / "sweep" if is_sweep else recorded.FOLDER).glob("*.jsonl"):
             old.unlink()
         for run_id in run_ids:
-            print(recorded.record(open_store(), run_id))
+            print((recorded.record_sweep if is_sweep else recorded.record)(open_store(), run_id))
 
 
 def complete(data: dict[str, Any]) -> RunSpec:

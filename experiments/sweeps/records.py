@@ -14,7 +14,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from experiments.gists import gists
+from experiments.analysis import Record
+from experiments.gists import gists, of_record
 from experiments.specs import RunSpec
 from experiments.store import Entry, Store
 from experiments.sweeps import findings, table
@@ -94,6 +95,24 @@ def progress(store: Store, sweep_id: str, owner: str, metric: str = "held_out") 
         done=ended, total=max(len(made), 1), elapsed_s=round(elapsed_s, 1), remaining_s=_remaining_s(found, made),
         cells=tuple(made), rows=compared.rows, best=compared.best, noise=compared.noise,
         verdict=findings.verdict(compared, found.spec.axes),
+    )  # fmt: skip
+
+
+def recorded(spec: SweepSpec, runs: Sequence[Record]) -> Progress:
+    """A finished sweep from the records of its cells, without a store."""
+    made = []
+    for number, run in enumerate(runs):
+        values = {place: value for place in spec.places if (value := value_at(run.spec, place)) is not None}
+        about: dict[str, Any] = {"number": number, "values": values, "seed": run.spec.seed, "run_id": run.run_id}
+        gist = of_record(run)
+        metrics = {name: gist.get(name) for name in METRICS}
+        made.append(Cell(**about, attempt=1, spec=run.spec, status=_status(gist, ""), metrics=metrics, cause=run.cause))
+    compared = findings.compare([(c.values, c.seed, c.metric("held_out")) for c in made])
+    elapsed_s = sum(run.finished.elapsed_s for run in runs if run.finished)
+    return Progress(
+        sweep_id=spec.sweep_id, spec=spec, state="finished", done=len(made), total=max(len(made), 1),
+        elapsed_s=round(elapsed_s, 1), remaining_s=0.0, cells=tuple(made), rows=compared.rows, best=compared.best,
+        noise=compared.noise, verdict=findings.verdict(compared, spec.axes),
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from experiments import shelf
 from experiments.store import LAST, Entry, Key, Store, is_alive, this_process
 from experiments.sweeps.spec import SweepSpec
 
@@ -66,6 +67,28 @@ def find(store: Store, sweep_id: str, owner: str) -> SweepRow | None:
     """This owner's sweep; None where they have none of this id, whoever else may."""
     row = store.connection.execute(f"{SELECT} WHERE sweep_id = ? AND owner = ?", (sweep_id, owner)).fetchone()
     return _row(row) if row else None
+
+
+def visible(store: Store, sweep_id: str, owner: str) -> SweepRow | None:
+    """The sweep of this id as this visitor may look at it: their own, else the newest of anybody, as with a run by its id;
+    None where there is none, or where its rows are somebody else's."""
+    own = find(store, sweep_id, owner)
+    if own is not None:
+        return own
+    found = everybodys(store, sweep_id)
+    return found[0] if found and not is_private(found[0].spec) else None
+
+
+def everybodys(store: Store, sweep_id: str) -> list[SweepRow]:
+    """All who asked for the sweep of this id, the newest first."""
+    rows = store.connection.execute(f"{SELECT} WHERE sweep_id = ? ORDER BY created_s DESC", (sweep_id,))
+    return [_row(row) for row in rows]
+
+
+def is_private(spec: SweepSpec) -> bool:
+    """Whether the base or a value of an axis names rows that belong to one visitor."""
+    values = [value for axis in spec.axes for value in axis.values]
+    return shelf.is_private(spec.base.model_dump_json()) or any(str(value).startswith("data:") for value in values)
 
 
 def sweeps(store: Store, owner: str, limit: int = 100) -> list[SweepRow]:
