@@ -120,6 +120,11 @@ class RanksSpec(BaseModel):
     runs: tuple[str, ...] = Field(title="Tuned run", min_length=1, max_length=1)
 
     @property
+    def columns(self) -> list[tuple[str, int | None]]:
+        """The run, as it is at its end."""
+        return [(run_id, None) for run_id in self.runs]
+
+    @property
     def sample_id(self) -> str:
         return "r" + digest(self)
 

@@ -1,4 +1,4 @@
-"""A sweep from the page: the plan before the start, the map filling, Stop that keeps, a reload and a link that find it, a stranger who cannot."""
+"""A sweep from the page: the plan, the map filling, Stop that keeps, a reload and a link that find it, a stranger who cannot stop it."""
 
 from __future__ import annotations
 

@@ -26,7 +26,8 @@ PROMPTS = [
 ]
 METHODS = [("zero-shot", {}), ("lora", {}), ("prompt", {"virtual_tokens": 5}), ("prefix", {"virtual_tokens": 5}),
            ("prefix", {"virtual_tokens": 3, "projection": True}), ("full", {}), ("few-shot", {"examples": 2}),
-           ("p-tuning", {"virtual_tokens": 4}), ("llama-adapter", {}), ("houlsby", {}), ("mam", {"virtual_tokens": 3, "scale": 0.5})]  # fmt: skip
+           ("p-tuning", {"virtual_tokens": 4}), ("llama-adapter", {}), ("houlsby", {}),
+           ("mam", {"virtual_tokens": 3, "scale": 0.5})]  # fmt: skip
 every_method = pytest.mark.parametrize(
     ("method", "settings"),
     METHODS,
