@@ -63,7 +63,8 @@ function settingField(field, changed) {
     },
   };
 }
-// One of several (radio) or some of several (checkbox): {"id", "legend", "help", "choices": [[label, key, note], …]}.
+// One of several (radio) or some of several (checkbox): {"id", "legend", "help", "choices": [[label, key, note], …], "folded": [key, …]}.
+// What is folded stands below the others and comes out when one of it is chosen.
 function choiceField(field, type, changed) {
   const help = make('p', { class: 'lab-help' });
   const boxes = field.choices.map(([label, key, note]) => {
@@ -75,11 +76,17 @@ function choiceField(field, type, changed) {
     const chosen = boxes.filter((b) => b.box.checked).map((b) => b.key);
     return type === 'radio' ? chosen[0] : chosen;
   };
+  const folded = field.folded || [], line = (b) => make('span', { class: 'lab-choice-line' }, b.node, b.note);
+  const more = folded.length ? make('details', { class: 'quiet' }, make('summary', {}, folded.length + ' more'),
+    make('div', { class: 'lab-choices' }, ...boxes.filter((b) => folded.includes(b.key)).map(line))) : null;
   const node = make('fieldset', { class: 'lab-choices', id: field.id }, make('legend', {}, field.legend),
-    ...boxes.map((b) => make('span', { class: 'lab-choice-line' }, b.node, b.note)), help);
+    ...boxes.filter((b) => !folded.includes(b.key)).map(line), ...(more ? [more] : []), help);
   return {
     node,
-    set: (value) => boxes.forEach((b) => (b.box.checked = [].concat(value).includes(b.key))),
+    set: (value) => {
+      boxes.forEach((b) => (b.box.checked = [].concat(value).includes(b.key)));
+      if (more && boxes.some((b) => b.box.checked && folded.includes(b.key))) more.open = true;
+    },
     tell: (sentence) => {
       node.classList.toggle('problem', !!sentence);
       help.textContent = sentence || field.help || '';

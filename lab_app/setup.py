@@ -27,6 +27,7 @@ OWN = "own"
 LENGTH = ("steps", "batch_size")
 RECIPE = ("schedule", "warmup", "accumulate", "clip", "weight_decay", "looks", "patience")
 PRESET = ("lora", "prompt", "prefix")
+FIRST = (*PRESET, "p-tuning", "ia3", "layernorm", "bitfit", "partial", "full", "few-shot", "zero-shot")  # the others are folded
 PRESET_TITLE = "LoRA against prompt against prefix, as a storyteller"
 MARKUP = '<div class="lab-setup"></div>'
 RATE = "learning_rate"
@@ -265,6 +266,7 @@ def describe() -> dict[str, Any]:
         "methods": {
             "id": "methods", "legend": "Methods", "choices": [[m.title, m.key] for m in methods.METHODS],
             "help": "One to six; they train side by side on the same batches.",
+            "folded": [m.key for m in methods.METHODS if m.key not in FIRST],
         },
         "folds": [
             {
