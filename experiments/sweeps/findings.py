@@ -139,7 +139,7 @@ def verdict(found: Comparison, axes: Sequence[Axis]) -> str:
             f"{named(best.values)} came out best ({best.mean:.3f}), with one seed a setting: how much of that is chance "
             "is not known. More seeds would tell."
         )
-    why = f"(±{_digits(found.noise)} over {found.seeds} seeds)"
+    why = f"(±{_digits(found.noise)} over {found.seeds} seed{'s' if found.seeds > 1 else ''})"
     same, worse = [r for r in others if not r.told_apart], [r for r in others if r.told_apart]
     if not same:
         return f"{named(best.values)} is best: {best.mean:.3f}, the next {others[0].mean:.3f} {why}."
