@@ -133,7 +133,7 @@ class Ranked(Base):
 
     kind: Literal["ranked"] = "ranked"
     rank: int
-    held_out_loss: float | None
+    held_out_loss: float | None = None
     kept: float
     parameters: int
     elapsed_s: float = 0.0

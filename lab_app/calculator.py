@@ -95,7 +95,7 @@ def counted(arch: Arch, method: Method, count: trainable.Count) -> list[str]:
 def picture(arch: Arch, method: Method, settings: Settings) -> dict[str, Any] | None:
     """W' = W + (alpha / rank) · B A for each kind of matrix with thin ones beside it, by its sides."""
     foot = method.footprint(arch, settings)
-    if not foot.beside:
+    if not foot.beside or not foot.rank:  # what stands beside is not always two thin matrices
         return None
     first = [t for t in foot.beside if t.layer == foot.beside[0].layer]
     sides = [{"name": t.module, "out": arch.fan_out(t), "in": arch.fan_in(t)} for t in first]

@@ -175,7 +175,8 @@ WRONG = [
      "Did you mean “pirate”?"),
     ({"method": "lorra"}, "method",
      "There is no method “lorra”; there are lora, prompt, prefix, p-tuning, ia3, layernorm, bitfit, partial, full, "
-     "few-shot, zero-shot. Did you mean “lora”?"),
+     "few-shot, zero-shot, adalora, loha, lokr, vera, oft, shira, p-tuning-v2, "
+     "llama-adapter, houlsby, pfeiffer, parallel-adapter, compacter, mam. Did you mean “lora”?"),
     ({"colour": "red"}, "colour", "There is no setting “colour” here; there are schema_version, model, weights, task, "
      "method, settings, train, seed, template, data, start."),
     ({"schema_version": 2}, "schema_version", "schema_version must be one of 1."),
