@@ -101,7 +101,7 @@ def build(lab: Lab, page: Page, room: Room) -> None:
     further.apply(go_on, saved, [saved, table, said, further], concurrency_limit=8, **QUIET | {"queue": True})
     table.tick(tick, saved, table, **QUIET)
     for part in (table, detail):
-        part.apply(apply, saved, [table, said], **QUIET)
+        part.apply(apply, saved, [table, said], trigger_mode="multiple", **QUIET)  # a second one is not dropped
     detail.download(download, saved, [said, text_file, adapter], **QUIET)
     adapter.change(None, None, None, js=CLICK_FILE)
     if page.form:
