@@ -76,6 +76,7 @@ class Jobs:
         self._answers = ThreadPoolExecutor(MOST_ANSWERS, "answers")
         self._answering = 0
         self._owed: dict[Key, events.Event] = {}  # ends that a full disk did not take yet
+        self._settling = threading.Lock()  # an end is written by one thread: the store takes no second one
         store.reap()
         self._thread = threading.Thread(target=self._dispatch, name="jobs", daemon=True)
         self._thread.start()
@@ -186,11 +187,12 @@ class Jobs:
 
     def _settle(self) -> None:
         """Write the ends that are owed; one that the disk does not take now is written before the next request."""
-        for key, end in list(self._owed.items()):
-            with contextlib.suppress(sqlite3.OperationalError):
-                if not self.store.entry(*key).ended:  # type: ignore[union-attr]
-                    self.store.append(key, end)
-                self._owed.pop(key, None)
+        with self._settling:
+            for key, end in list(self._owed.items()):
+                with contextlib.suppress(sqlite3.OperationalError):
+                    if not self.store.entry(*key).ended:  # type: ignore[union-attr]
+                        self.store.append(key, end)
+                    self._owed.pop(key, None)
 
     def _carry_out(self, job: Job) -> None:
         """Run a job; whatever the executor left without an end gets one."""

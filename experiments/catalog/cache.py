@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -126,7 +127,7 @@ def folder_digest(folder: Path) -> str:
 def write_text(path: Path, text: str) -> None:
     """Write a small text file so that no reader ever sees half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
+    partial = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.part")
     partial.write_text(text, encoding="utf8")
     partial.replace(path)
 

@@ -286,3 +286,34 @@ def test_a_disk_that_fills_is_a_sentence_and_the_queue_goes_on_once_there_is_roo
     assert last(queue, first) == "failed"
     queue.executor.go.release()
     assert queue.wait([second], 10) and last(queue, second) == "finished"
+
+
+def test_two_that_settle_at_once_write_one_end(queue, monkeypatch):
+    """Whoever asks for a run and the queue's own thread may both find an end owed."""
+    key = ask_for(queue, 0)
+    soon(lambda: queue.executor.began)
+    queue._owed[key] = events.Failed(cause="no room", advice="again")
+    second, entry, inside, wrong = threading.Event(), Store.entry, [], []
+
+    def slow(store, *which):
+        found = entry(store, *which)
+        if threading.current_thread().name == "first":
+            inside.append(found)
+            second.wait(0.3)  # the other gets as far as it can between the question and the writing
+        return found
+
+    def settle():
+        try:
+            queue._settle()
+        except ValueError as error:
+            wrong.append(error)
+
+    monkeypatch.setattr(Store, "entry", slow)
+    threads = [threading.Thread(target=settle, name=name) for name in ("first", "second")]
+    threads[0].start()
+    soon(lambda: inside)
+    threads[1].start()
+    threads[1].join(0.1)
+    second.set()
+    [thread.join() for thread in threads]
+    assert wrong == [] and last(queue, key) == "failed"

@@ -45,7 +45,7 @@ def save(table: Table, owner: str) -> str:
 
 def _require_room(owner: str, name: str, size: int) -> None:
     """Raise `Unreadable` where these rows would take their owner, or the lab, over what is kept."""
-    sizes = {file.parent: file.stat().st_size for file in folder().glob("*/rows.jsonl")} if folder().is_dir() else {}
+    sizes = {kept: size for kept in _kept() if (size := _size(kept / "rows.jsonl"))}
     if folder() / name in sizes:
         return
     own = sum(size for kept, size in sizes.items() if (kept / "owners" / _mark(owner)).is_file())
@@ -58,12 +58,26 @@ def _require_room(owner: str, name: str, size: int) -> None:
         raise Unreadable("This lab keeps as many rows as it can; try again tomorrow, when what nobody uses has gone.")
 
 
+def _kept() -> list[Path]:
+    """The folders of rows, without those that are being written."""
+    here = list(folder().iterdir()) if folder().is_dir() else []
+    return [kept for kept in here if KEY.fullmatch(f"data:{kept.name}")]
+
+
+def _size(file: Path) -> int:
+    """Its bytes; 0 where somebody throws it away meanwhile."""
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
 def tidy(in_use: Collection[str], older_s: float = DAY_S) -> list[str]:
     """Throw away the rows that no run is on and that nobody brought within `older_s`; their keys."""
     gone = []
-    for kept in list(folder().iterdir()) if folder().is_dir() else ():
+    for kept in _kept():
         key = f"data:{kept.name}"
-        if KEY.fullmatch(key) and key not in in_use:
+        if key not in in_use:
             brought = max((mark.stat().st_mtime for mark in kept.glob("owners/*")), default=kept.stat().st_mtime)
             if time.time() - brought > older_s:
                 shutil.rmtree(kept, ignore_errors=True)
