@@ -8,6 +8,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+MIRRORS := $(VENV)-mirrors
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: run test check bench setup screenshots clean
@@ -17,8 +18,9 @@ run: $(VENV)/run.stamp
 
 setup: $(VENV)/dev.stamp
 
-test: setup
+test: setup $(MIRRORS)/stamp
 	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
+	$(MIRRORS)/bin/python -m pytest tests/mirrors
 
 check: setup
 	$(BIN)/ruff format --check .
@@ -32,7 +34,7 @@ screenshots: setup
 	$(BIN)/python -m tests.browser.screenshots
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache
+	rm -rf $(VENV) $(MIRRORS) .pytest_cache .ruff_cache .mypy_cache
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -46,3 +48,11 @@ $(VENV)/dev.stamp: requirements.txt requirements-dev.txt constraints.txt | $(VEN
 	$(PIP) -r requirements-dev.txt -c constraints.txt
 	sh .ci/chromium $(BIN)
 	touch $@ $(VENV)/run.stamp
+
+# The trackers bring packages that the page would use where it finds them: what they need beyond the rest stands apart.
+$(MIRRORS)/stamp: requirements-mirrors.txt $(VENV)/dev.stamp
+	$(BIN)/python -m venv $(MIRRORS)
+	$(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" | \
+		xargs realpath > "$$($(MIRRORS)/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/rest.pth"
+	$(MIRRORS)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-mirrors.txt -c constraints.txt
+	touch $@

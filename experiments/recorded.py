@@ -55,9 +55,10 @@ def record(store: Store, run_id: str, folder: Path = FOLDER) -> Path:
 # A sweep: dozens of runs, so that what is not drawn of them is left out
 
 
-def sweep() -> tuple[Progress, dict[str, Record]] | None:
-    """The recorded sweep and the records of its runs; None where none ships."""
-    file = next(iter(sorted((FOLDER / "sweep").glob("*.jsonl"))), None)
+@cache
+def sweep(folder: Path = FOLDER / "sweep") -> tuple[Progress, dict[str, Record]] | None:
+    """The recorded sweep and the records of its runs; None where none ships. Read once, when somebody opens its tab."""
+    file = next(iter(sorted(folder.glob("*.jsonl"))), None)
     if file is None:
         return None
     first, *lines = file.read_text("utf8").splitlines()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from experiments import shelf
+from experiments import recorded, shelf
 from experiments.analysis import Record
 from experiments.catalog import models
 from experiments.catalog.background import Background
@@ -29,8 +29,8 @@ TIDY_S = 3600.0
 
 @dataclass(frozen=True)
 class Lab:
-    """One lab: its folder, what it remembers, who is next, the recorded comparison and the recorded sweep (with the records of
-    its runs) shown to a newcomer, what is being fetched meanwhile, and the tokenizers that all visitors share."""
+    """One lab: its folder, what it remembers, who is next, the recorded comparison shown to a newcomer, what is being fetched
+    meanwhile, and the tokenizers that all visitors share."""
 
     home: Path
     store: Store
@@ -38,12 +38,16 @@ class Lab:
     recorded: tuple[Record, ...] = ()
     background: Background = field(default_factory=Background)
     desk: Desk = field(default_factory=Desk)
-    sweep: tuple[Progress, dict[str, Record]] | None = None
 
     @cached_property
     def sweeper(self) -> Sweeper:
         """Who carries sweeps out: a client of the queue like any visitor."""
         return Sweeper(self.store, [self.jobs], self.home)
+
+    @property
+    def sweep(self) -> tuple[Progress, dict[str, Record]] | None:
+        """The recorded sweep with the records of its runs, shown to a newcomer; None where none ships."""
+        return recorded.sweep()
 
     def machine(self) -> str:
         """One line on what runs here and how busy it is."""
@@ -70,13 +74,13 @@ def open_lab() -> Lab:
 
     Raises `ValueError` where LAB_MIRRORS names what is not here.
     """
-    from experiments import mirrors, recorded
+    from experiments import mirrors
     from experiments.workers import WorkerProcess
 
     mirrors.asked()
     home = lab_home()
     store = Store(home / "lab.sqlite")
-    lab = Lab(home, store, Jobs(store, WorkerProcess(home)), tuple(recorded.load()), sweep=recorded.sweep())
+    lab = Lab(home, store, Jobs(store, WorkerProcess(home)), tuple(recorded.load()))
     lab.sweeper.resume()
     threading.Thread(target=_warm, args=(lab,), name="warm", daemon=True).start()
     threading.Thread(target=_tidy, args=(lab,), name="tidy", daemon=True).start()

@@ -163,14 +163,13 @@ def test_the_recorded_sweep_is_whole_and_small():
     assert sum(file.stat().st_size for file in (recorded.FOLDER / "sweep").iterdir()) < 400_000
 
 
-def test_a_sweep_is_recorded_from_a_store_and_read_back(store, tmp_path, monkeypatch):
+def test_a_sweep_is_recorded_from_a_store_and_read_back(store, tmp_path):
     spec = swept(store)
     with pytest.raises(ValueError, match="not a finished sweep"):
         recorded.record_sweep(store, spec.sweep_id, tmp_path / "sweep")
     table.end(store, spec.sweep_id, "ann", "finished", "")
     recorded.record_sweep(store, spec.sweep_id, tmp_path / "sweep")
-    monkeypatch.setattr(recorded, "FOLDER", tmp_path)
-    found, _ = recorded.sweep()
+    found, _ = recorded.sweep(tmp_path / "sweep")
     stored = sweeps.progress(store, spec.sweep_id, "ann")
     assert found.spec == spec and found.rows == stored.rows and found.verdict == stored.verdict
     assert [c.metrics["held_out"] for c in found.cells] == [0.8] * 4
