@@ -28,6 +28,7 @@ class Record:
     progress: events.Progress | None = None
     started: events.Started | None = None
     steps: list[events.Stepped] = field(default_factory=list)
+    groups: list[events.Grouped] = field(default_factory=list)
     held_out: list[events.Evaluated] = field(default_factory=list)
     """Looks at the run's own model along the way, by step."""
     base: events.Evaluated | None = None
@@ -89,6 +90,8 @@ def _add(record: Record, event: events.Event, time_s: float) -> None:
             record.status, record.progress, record.started = "running", None, event
         case events.Stepped():
             record.steps.append(event)
+        case events.Grouped():
+            record.groups.append(event)
         case events.Evaluated(subject="base"):
             record.base = event
         case events.Evaluated():
@@ -132,7 +135,7 @@ def summary(record: Record, home: Path) -> dict[str, Any]:
         "resumed_at": started.resumed_at if started else None,
         "stopped_at": finished.stopped_at if finished else None,
         "context_tokens": started.context_tokens if started else None,
-        "curve": [{"step": s.step, "loss": s.loss} for s in record.steps],
+        "curve": [{"step": s.step, "loss": s.loss, **(s.measures or {})} for s in record.steps],
         "held_out": [{"step": e.step, "loss": e.held_out_loss} for e in record.held_out],
         "metrics": {
             "base": base.metrics if base else None,

@@ -10,6 +10,7 @@ from experiments import methods, specs
 from experiments.specs import RunSpec
 
 NAMES = {"model": "model", "weights": "weights", "task": "task", "method": "method", "seed": "seed"}
+PARTS = ("settings", "goal", "train")
 OWN = "train.learning_rate"  # each method has a usual one of its own: between two methods it is a setting of the method
 
 
@@ -39,22 +40,22 @@ def side_by_side(wanted: Sequence[RunSpec]) -> list[Line]:
 def _flat(spec: RunSpec) -> dict[str, Any]:
     data = spec.model_dump(mode="json", exclude={"schema_version"})
     found = {place: data[place] for place in NAMES}
-    for head in ("settings", "train"):
+    for head in PARTS:
         found |= {f"{head}.{name}": value for name, value in data[head].items()}
-    rest = {k: v for k, v in data.items() if k not in (*NAMES, "settings", "train") and v is not None}
+    rest = {k: v for k, v in data.items() if k not in (*NAMES, *PARTS) and v is not None}
     return found | rest
 
 
 def _order(place: str) -> int:
-    """Model, task, method, its settings, then how it is trained; the sort is stable."""
-    heads = ("model", "weights", "task", "method", "settings", "train")
+    """Model, task, method, its settings, the objective, then how it is trained; the sort is stable."""
+    heads = ("model", "weights", "task", "method", "settings", "objective", "goal", "train")
     head = place.partition(".")[0]
     return heads.index(head) if head in heads else len(heads)
 
 
 def _title(place: str, wanted: Sequence[RunSpec]) -> str:
     for spec in wanted:
-        field = specs.field_of(RunSpec, {"method": spec.method}, place)
+        field = specs.field_of(RunSpec, {"method": spec.method, "objective": spec.objective}, place)
         if field is not None and field.title:
             return str(field.title)
     return place.rpartition(".")[2].replace("_", " ").capitalize()
@@ -77,7 +78,9 @@ def _counts(line: Line, wanted: Sequence[RunSpec]) -> bool:
     """A setting of one method says nothing beside another method, nor does a length beside what trains nothing: such a
     line counts where it differs among runs of one method."""
     whose = [spec.method for spec in wanted]
-    if line.place.startswith("train.") and line.place != OWN:
+    if line.place.startswith("goal."):
+        whose = [spec.objective for spec in wanted]
+    elif line.place.startswith("train.") and line.place != OWN:
         whose = ["any" if methods.find(method).trains else method for method in whose]
     elif not line.place.startswith("settings.") and line.place != OWN:
         return True

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from experiments import analysis, calibrated, methods
+from experiments import analysis, calibrated, methods, objectives
 from experiments.catalog import models
 from experiments.specs import RunSpec
 from experiments.store import Key, Store
@@ -18,6 +18,8 @@ AGAINST_LORA = {"full": 2.0, "partial": 0.6, "prompt": 1.1, "prefix": 1.1}
 """Time of a step against a LoRA step, used only until the method itself was measured here (docs/LOG.md)."""
 ROW_TOKENS = 90
 """Tokens a row with the chat template, used only until the task itself was measured."""
+PAIR_PASSES = 3.0
+"""A step on pairs against one on answers: two answers a row, and a forward pass of the reference over both."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,12 @@ class Estimate:
     peak_mb: float | None = None
 
 
-def speed_key(weights: str, method: str) -> str:
-    return f"seconds a token|{weights}|{method}"
+def speed_key(weights: str, method: str, objective: str = "sft") -> str:
+    return f"seconds a token|{weights}|{_asked(method, objective)}"
+
+
+def _asked(method: str, objective: str) -> str:
+    return method if objective == "sft" else f"{method} {objective}"
 
 
 def before(spec: RunSpec, store: Store) -> Estimate:
@@ -73,19 +79,25 @@ def learn(store: Store, key: Key) -> None:
     if len(record.steps) > 1:
         first, last = record.steps[0], record.steps[-1]
         tokens = last.tokens - first.tokens
-        store.remember(speed_key(spec.weights, spec.method), (last.train_s - first.train_s) / max(tokens, 1))
-        store.remember(f"tokens a row|{spec.model}|{spec.task}", last.tokens / last.step / spec.train.batch_size)
+        store.remember(
+            speed_key(spec.weights, spec.method, spec.objective), (last.train_s - first.train_s) / max(tokens, 1)
+        )
+        store.remember(
+            f"tokens a row|{spec.model}|{_asked(spec.task, spec.objective)}",
+            last.tokens / last.step / spec.train.batch_size,
+        )
     looks_s = sum(look.elapsed_s for look in record.held_out)
     store.remember(f"seconds around|{spec.weights}|{spec.task}|{spec.method}", looks_s)
 
 
 def _seconds(spec: RunSpec, weights: str, store: Store) -> tuple[float | None, str]:
-    own: Any = store.recall(speed_key(weights, spec.method))
+    own: Any = store.recall(speed_key(weights, spec.method, spec.objective))
     lora: Any = store.recall(speed_key(weights, "lora"))
-    a_token = own if own else lora * AGAINST_LORA.get(spec.method, 1.0) if lora else None
+    passes = 1.0 if objectives.find(spec.objective).feeds == "answers" else PAIR_PASSES
+    a_token = own if own else lora * AGAINST_LORA.get(spec.method, 1.0) * passes if lora else None
     if a_token is None and spec.train.steps:
         return None, "Nothing was measured with this model yet."
-    row_tokens = store.recall(f"tokens a row|{spec.model}|{spec.task}") or ROW_TOKENS
+    row_tokens = store.recall(f"tokens a row|{spec.model}|{_asked(spec.task, spec.objective)}") or ROW_TOKENS
     around_s = store.recall(f"seconds around|{weights}|{spec.task}|{spec.method}")
     if around_s is None:  # looks and answers: about as many tokens as 60 steps of a forward pass
         around_s = 20 * 4 * ROW_TOKENS * (lora or a_token or 0.0)

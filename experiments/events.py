@@ -55,7 +55,7 @@ class Started(Base):
 
 class Stepped(Base):
     """One training step. `loss` and `gradient_norm` are those before the update; `tokens` (all that were read) and
-    `train_s` (forward, backward, update; no evaluation) add up over the run."""
+    `train_s` (forward, backward, update; no evaluation) add up over the run. `measures`: what the objective tells beside the loss."""
 
     kind: Literal["stepped"] = "stepped"
     step: int
@@ -64,6 +64,19 @@ class Stepped(Base):
     learning_rate: float
     tokens: int
     train_s: float
+    measures: dict[str, float] | None = None
+
+
+class Grouped(Base):
+    """What the model tried for one prompt at a step: each answer, its reward, and its advantage over the group's mean, in
+    standard deviations of the group."""
+
+    kind: Literal["grouped"] = "grouped"
+    step: int
+    prompt: str
+    answers: tuple[str, ...]
+    rewards: tuple[float | None, ...]
+    advantages: tuple[float, ...]
 
 
 class Evaluated(Base):
@@ -181,6 +194,7 @@ Event = Annotated[
     | Progress
     | Started
     | Stepped
+    | Grouped
     | Evaluated
     | Sampled
     | Wrote

@@ -23,18 +23,18 @@ from pydantic import (
     model_validator,
 )
 
-from experiments import methods, templates
+from experiments import methods, objectives, templates
 from experiments.accounting import Arch
 from experiments.catalog import models, tasks
 from experiments.catalog.own_data.columns import Columns
-from experiments.methods.base import Settings, knob
+from experiments.methods.base import NoSettings, Settings, knob
 from experiments.recipe import TrainSettings
 
 Frozen = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class RunSpec(BaseModel):
-    """One training run: model, task, method with its settings, training settings, seed.
+    """One training run: model, task, method with its settings, objective with its own (`goal`), training settings, seed.
 
     `weights` names the exact bytes of the model (see `catalog.models.weights_of`); where two sources hold different
     bytes their runs have different ids. It is empty until a run is submitted.
@@ -47,6 +47,8 @@ class RunSpec(BaseModel):
     task: str = Field(title="Task")
     method: str = Field(title="Method")
     settings: SerializeAsAny[Settings] = Field(title="Settings")
+    objective: str = knob("sft", "Objective", later=True)
+    goal: SerializeAsAny[Settings] = knob(NoSettings(), "Settings of the objective", later=True, validate_default=True)
     train: TrainSettings = Field(default_factory=TrainSettings)
     seed: int = knob(0, "Seed", ge=0, le=2**31 - 1)
     template: str = knob(templates.CHAT, "Template", later=True)
@@ -91,6 +93,25 @@ class RunSpec(BaseModel):
             value = value.model_dump()
         return methods.find(info.data["method"]).Settings.model_validate(value)
 
+    @field_validator("objective")
+    @classmethod
+    def _objective_takes_method_and_task(cls, value: str, info: ValidationInfo) -> str:
+        found = objectives.find(value)
+        if {"method", "task"} <= info.data.keys():
+            task = None if info.data["task"].startswith("data:") else tasks.find(info.data["task"])
+            if refusal := found.refusal(methods.find(info.data["method"]), task):
+                raise ValueError(refusal)
+        return found.key
+
+    @field_validator("goal", mode="plain")
+    @classmethod
+    def _goal_of_objective(cls, value: Any, info: ValidationInfo) -> Settings:
+        if "objective" not in info.data:
+            return NoSettings()  # the objective's own error is the one to show
+        if isinstance(value, Settings):
+            value = value.model_dump()
+        return objectives.find(info.data["objective"]).Settings.model_validate(value)
+
     @field_validator("train", mode="before")
     @classmethod
     def _train_of_method(cls, value: Any, info: ValidationInfo) -> Any:
@@ -104,7 +125,8 @@ class RunSpec(BaseModel):
             return TrainSettings(steps=0, batch_size=1, learning_rate=0.0).model_dump()
         if value.get("learning_rate") is None:
             usual = models.usual_rate(str(info.data.get("model")), method.key)
-            return {**value, "learning_rate": usual or method.learning_rate(info.data["settings"])}
+            usual = usual or method.learning_rate(info.data["settings"])
+            return {**value, "learning_rate": usual * objectives.find(info.data.get("objective", "sft")).rate}
         return value
 
     @property
@@ -184,6 +206,11 @@ def field_of(kind: type[BaseModel], data: Mapping[str, Any], place: str) -> Any:
             return methods.find(str(data.get("method"))).Settings.model_fields.get(rest.split(".")[0])
         except ValueError:
             return None
+    if head == "goal" and rest:
+        try:
+            return objectives.find(str(data.get("objective", "sft"))).Settings.model_fields.get(rest.split(".")[0])
+        except ValueError:
+            return None
     if head == "train" and rest:
         return TrainSettings.model_fields.get(rest.split(".")[0])
     if head == "data" and rest:
@@ -250,6 +277,8 @@ def _siblings(kind: type[BaseModel], data: Mapping[str, Any], place: str) -> lis
         return list(TrainSettings.model_fields)
     if rest and head == "data":
         return list(Columns.model_fields)
+    if rest and head == "goal":
+        return list(objectives.find(str(data.get("objective", "sft"))).Settings.model_fields)
     if rest and head == "settings":
         return list(methods.find(str(data["method"])).Settings.model_fields)
     return list(kind.model_fields)

@@ -110,7 +110,7 @@ def prompt_ids(codec: Codec, row: Row, template: str = CHAT) -> list[int]:
     """The tokens of a row up to where the answer begins. Raises `ValueError` where the chat template refuses it."""
     if _chats(codec, template):
         return list(codec.ids(chat.render(codec.chat_template or "", turns(row), codec.specials, asks=True), False))
-    return list(codec.ids(_halves(codec, row, template)[0], True))
+    return list(codec.ids(halves(codec, row, template)[0], True))
 
 
 def encode(codec: Codec, row: Row, max_length: int | None, template: str = CHAT) -> Example:
@@ -121,7 +121,7 @@ def encode(codec: Codec, row: Row, max_length: int | None, template: str = CHAT)
         ids = list(codec.ids(chat.render(codec.chat_template or "", whole, codec.specials), False))
         answer = row.completion + codec.eos
     else:
-        begin, answer = _halves(codec, row, template)
+        begin, answer = halves(codec, row, template)
         ids = list(codec.ids(begin + answer, True))
     if ids[: len(prompt)] != prompt:  # the seam was tokenized otherwise: join the two ends as they are
         ids = prompt + list(codec.ids(answer, False))
@@ -133,7 +133,7 @@ def _chats(codec: Codec, template: str) -> bool:
     return template == CHAT and codec.chat_template is not None
 
 
-def _halves(codec: Codec, row: Row, template: str) -> tuple[str, str]:
+def halves(codec: Codec, row: Row, template: str) -> tuple[str, str]:
     """What is read and what is learnt, as text."""
     if template in (CHAT, PLAIN) and not row.prompt and not row.before:
         return "", row.completion + codec.eos

@@ -12,13 +12,16 @@ from experiments.specs import Problem, RunSpec, SpecError
 def changed(spec: RunSpec, changes: Mapping[str, Any]) -> RunSpec:
     """The spec with some places changed, named as in the form: {"settings.rank": 16, "train.steps": 80, "seed": 1}.
 
-    Another method brings its own settings and learning rate, another model its own weights; a run that went on from an
+    Another method or objective brings its own settings and learning rate, another model its own weights; a run that went on from an
     earlier one starts afresh. Raises `SpecError`.
     """
     data = spec.model_dump(mode="json", exclude={"start"})
     if changes.get("method", spec.method) != spec.method:
         data["settings"] = {}
-        del data["train"]["learning_rate"]
+        data["train"].pop("learning_rate", None)
+    if changes.get("objective", spec.objective) != spec.objective:
+        data["goal"] = {}
+        data["train"].pop("learning_rate", None)
     if changes.get("model", spec.model) != spec.model:
         data["weights"] = ""
     for place, value in changes.items():

@@ -28,7 +28,7 @@ def _difference(record: Record, records: Sequence[Record]) -> str:
 
 def _flat(record: Record) -> dict[str, Any]:
     spec = record.spec.model_dump(mode="json", exclude={"weights", "schema_version"})
-    return {**spec.pop("settings"), **spec.pop("train"), **spec}
+    return {**spec.pop("settings"), **spec.pop("goal"), **spec.pop("train"), **spec}
 
 
 class Curves:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from experiments import methods
+from experiments import methods, objectives
 from experiments.catalog import models, resources, tasks, tokenizers
 from experiments.terminal import AsJson, app, progress_bar, sentences, show
 
@@ -62,6 +62,23 @@ def list_methods(as_json: AsJson = False) -> None:
             for m in methods.METHODS
         ],
         as_json, "methods",
+    )  # fmt: skip
+
+
+@app.command("objectives")
+def list_objectives(as_json: AsJson = False) -> None:
+    """What a run can learn from: answers, preferences, rewards; each with its settings."""
+    show(
+        [
+            {
+                "key": o.key, "title": o.title, "summary": o.summary, "needs": o.needs, "when": o.when,
+                "trainer": o.trainer or "the lab's own loop", "paper": o.paper, "paper_url": o.paper_url,
+                "measures": o.measures if as_json else "",
+                "settings": o.Settings.model_json_schema().get("properties", {}) if as_json else ", ".join(o.Settings.model_fields),
+            }
+            for o in objectives.OBJECTIVES
+        ],
+        as_json, "objectives",
     )  # fmt: skip
 
 

@@ -38,6 +38,8 @@ def run(
     template: own.Template = "",
     method: str = "lora",
     settings: Annotated[list[str] | None, typer.Option("--set", help="A setting of the method: rank=8.")] = None,
+    objective: Annotated[str, typer.Option(help="What it learns from: see `objectives`.")] = "sft",
+    goal: Annotated[list[str] | None, typer.Option("--goal", help="A setting of the objective: beta=0.1.")] = None,
     steps: Annotated[str, typer.Option(help="Training steps.")] = "40",
     batch_size: Annotated[str, typer.Option(help="Rows a step.")] = "4",
     recipe: Annotated[
@@ -57,6 +59,7 @@ def run(
         train = {"steps": steps, "batch_size": batch_size, **({"learning_rate": lr} if lr is not None else {})}
         train |= pairs(recipe)
         about = own.kept(rows) if rows else {"task": task, "template": template or templates.CHAT}
+        about |= {"objective": objective, "goal": pairs(goal)}
         spec = complete({"model": model, "method": method, "settings": chosen, "train": train, "seed": seed, **about})
         mirror_to(mirror)
         (record,) = train_all([spec], again)

@@ -18,7 +18,7 @@ import torch
 from experiments import events
 from experiments.catalog import tasks
 from experiments.catalog.cache import lab_home, write_text
-from experiments.engine import data, generation
+from experiments.engine import data, generation, preference
 from experiments.engine.loss import answer_logits, token_losses
 from experiments.engine.models import Base
 
@@ -82,7 +82,7 @@ def full_look(model: Any, base: Base, task: tasks.Task, step: int, between: Call
         step=step,
         held_out_loss=held_out_loss(model, base, task, between),
         general_loss=general_loss(model, base, between),
-        metrics=task.score(rows, said, base_answers(base, task, between)),
+        metrics=task.score(rows, said, base_answers(base, task, between)) | pair_metrics(model, base, task, between),
         largest_logit_change=largest_logit_change(model, base, task),
         elapsed_s=round(time.perf_counter() - began, 3),
     )
@@ -100,7 +100,7 @@ def base_look(base: Base, task: tasks.Task, between: Callable[[], None]) -> even
             step=0,
             held_out_loss=base_held_out_loss(base, task, between),
             general_loss=general_loss(base.model, base, between),
-            metrics=task.score(rows, said, said),
+            metrics=task.score(rows, said, said) | base_pairs(base, task, between).metrics(),
             baselines=task.baselines(rows) or None,
             elapsed_s=round(time.perf_counter() - began, 3),
         ).model_dump(mode="json")
@@ -132,6 +132,24 @@ def base_held_out_loss(base: Base, task: tasks.Task, between: Callable[[], None]
     return _kept(base, task, "held-out", lambda: held_out_loss(base.model, base, task, between))
 
 
+def base_pairs(base: Base, task: tasks.Task, between: Callable[[], None]) -> preference.Preferences:
+    """How likely the held-out pairs' answers are to the base model; of a task without pairs, of none."""
+
+    def ask() -> list[list[float]]:
+        found = preference.measure(base.model, base, task, between)
+        return [found.better_P.tolist(), found.worse_P.tolist()]
+
+    better, worse = _kept(base, task, "pairs", ask) if task.pairs else ([], [])
+    return preference.Preferences(torch.tensor(better, dtype=torch.float64), torch.tensor(worse, dtype=torch.float64))
+
+
+def pair_metrics(model: Any, base: Base, task: tasks.Task, between: Callable[[], None]) -> dict[str, float]:
+    """What training did to the held-out pairs; nothing for a task without pairs."""
+    if not task.pairs:
+        return {}
+    return preference.measure(model, base, task, between).metrics(base_pairs(base, task, between))
+
+
 def base_is_known(base: Base, task: tasks.Task) -> bool:
     """Whether `base_look` would come at once."""
     return _place(base, task, "look").exists()
@@ -156,7 +174,7 @@ def _place(base: Base, task: tasks.Task, what: str) -> Any:
 @cache
 def _fingerprint(task: tasks.Task) -> str:
     """Changes with the task's held-out rows, its limits, or the general text."""
-    rows = task.split(None).held_out[: max(task.scored_rows, HELD_OUT_ROWS)]
+    rows = task.split(None).held_out[: max(task.scored_rows, HELD_OUT_ROWS, preference.PAIRS if task.pairs else 0)]
     parts = [
         task.key,
         *task.probes,

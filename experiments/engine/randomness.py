@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -23,6 +25,15 @@ class RandomState:
     def put(self, cpu: Any, gpu: Any = None) -> None:
         """Go to where a stream was."""
         self._states = (cpu, gpu)
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Within the block of this stream: whatever is drawn or seeded inside, the stream goes on as if it had not been."""
+        states = _get_states()
+        try:
+            yield
+        finally:
+            _set_states(states)
 
     def __enter__(self) -> None:
         self._outside = _get_states()

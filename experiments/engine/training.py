@@ -8,19 +8,20 @@ through `attach`, never through a flag here. The loop knows of no queue and no p
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
-from experiments import advice, events, methods, recipe
+from experiments import advice, events, methods, objectives, recipe
 from experiments.catalog import tasks
-from experiments.engine import adapters, checkpoints, data, evaluation, generation
+from experiments.engine import adapters, alignment, checkpoints, data, evaluation, generation, trainers
 from experiments.engine.checkpoints import Checkpoints, Progress
 from experiments.engine.models import Base
 from experiments.engine.provenance import commit, versions
@@ -74,7 +75,8 @@ def run(
         yield from list(progress.history)
         if base_is_known := evaluation.base_is_known(base, now.task):
             yield evaluation.base_look(base, now.task, between)
-        for event in _steps(now, earlier_s - began):
+        follow = _aligned if objectives.find(spec.objective).is_trls else _steps
+        for event in follow(now, earlier_s - began):
             yield event
             if isinstance(event, events.Failed):
                 return
@@ -117,13 +119,45 @@ def _steps(now: Run, clock_s: float) -> Iterator[events.Event]:
             yield from _untrained(now)
         with now.random_state:
             trial.update(times_at(spec, step))
-        if step in recipe.look_steps(train):
-            yield from _look(now, step, samples=step == round(train.steps / 2))
-            if train.patience and _patience_is_over(now):
-                return
-        if keep and keep.due() and step < train.steps:
-            progress.elapsed_s = clock_s + time.perf_counter()
-            keep.write(spec, trial, now.random_state, progress)
+        if (yield from _is_over(now, step, clock_s)):
+            return
+
+
+def _aligned(now: Run, clock_s: float) -> Generator[events.Event, None, None]:
+    """The same with TRL's trainer for the objective, which does the steps; all between them stays here."""
+    spec, progress = now.spec, now.progress
+    if not progress.step:
+        yield from _untrained(now)
+    if now.keep:
+        now.keep.begun()
+    now.between()
+    order = trainers.Order(
+        spec, now.base, now.task, now.trial, partial(trainers.reference, now.base), "", progress.step
+    )
+    with contextlib.closing(alignment.steps(order, now.random_state)) as told:
+        for event in told:
+            yield now.seen(event)
+            if isinstance(event, events.Stepped):
+                progress.step = event.step
+                if event.loss is None or (event.gradient_norm is None and spec.train.clip):
+                    yield diverged(spec, event.step)
+                    return
+                if (yield from _is_over(now, event.step, clock_s)):
+                    return
+            now.between()
+
+
+def _is_over(now: Run, step: int, clock_s: float) -> Generator[events.Event, None, bool]:
+    """After a step: a look where one is due, and a checkpoint; whether patience has ended."""
+    train, keep = now.spec.train, now.keep
+    if step in recipe.look_steps(train):
+        yield from _look(now, step, samples=step == round(train.steps / 2))
+        if train.patience and _patience_is_over(now):
+            return True
+    if keep and keep.due() and step < train.steps:
+        now.progress.elapsed_s = clock_s + time.perf_counter()
+        keep.write(now.spec, now.trial, now.random_state, now.progress)
+    return False
 
 
 def _patience_is_over(now: Run) -> bool:

@@ -36,6 +36,8 @@ class Trial:
     step: int = 0
     train_s: float = 0.0
     tokens: int = 0
+    tokens_before: int = 0
+    """What a run that goes on had read before a trainer of TRL's, which counts from zero, began."""
     meter: memory.Meter = field(default_factory=memory.Meter)
 
     def backward(self, *batches: list[data.Example]) -> tuple[float | None, float | None]:
@@ -66,15 +68,20 @@ class Trial:
             group["lr"] = group["full_lr"] * times
         with self._timed(), self.meter.over("update", 1):
             self.optimizer.step()
-            self.step += 1
-            if self.method and self.method.after_update:
-                self.method.after_update(self.model, self.step, self.steps)
+            self.updated()
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def updated(self) -> None:
+        """The optimizer has taken a step; the gradients are still there."""
+        assert self.optimizer is not None
+        self.step += 1
+        if self.method and self.method.after_update:
+            self.method.after_update(self.model, self.step, self.steps)
         if not self.meter.parameters_mb:  # the same after every update
             self.meter.parameters_mb = sum(map(memory.tensor_mb, self.parameters))
             self.meter.gradients_mb = sum(memory.tensor_mb(p.grad) for p in self.parameters)
             states = (v for p in self.parameters for v in self.optimizer.state[p].values())
             self.meter.state_mb = sum(map(memory.tensor_mb, states))
-        self.optimizer.zero_grad(set_to_none=True)
 
     @contextlib.contextmanager
     def at_rest(self) -> Iterator[Any]:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from experiments import methods
+from experiments import methods, objectives
 from experiments.catalog.tasks import TASKS
 
 ROOT = Path(__file__).parents[2]
@@ -73,7 +73,10 @@ def test_what_there_is_to_choose_from(lab):
     assert [m["key"] for m in described] == [m.key for m in methods.METHODS]
     rank = next(m for m in described if m["key"] == "lora")["settings"]["rank"]
     assert rank["default"] == 8 and rank["minimum"] == 1 and rank["low"] and rank["high"]
-    for name in ("models", "tasks", "methods"):
+    known = answered(lab("objectives", "--json"))["objectives"]
+    assert [o["key"] for o in known] == [o.key for o in objectives.OBJECTIVES]
+    assert next(o for o in known if o["key"] == "dpo")["settings"]["beta"]["default"] == 0.1
+    for name in ("models", "tasks", "methods", "objectives"):
         plain = lab(name)
         assert plain.returncode == 0 and len(plain.stdout.splitlines()) >= 2 and not plain.stdout.startswith("{")
 
@@ -94,6 +97,29 @@ def test_run_prints_one_object_with_the_keys_that_scripts_use(first):
     assert first["total"] == 3_219_776 and 0 < first["trainable"] < first["total"]
     assert first["elapsed_s"] > 0 and first["peak_mb"] > 50
     assert (Path(first["adapter_path"]) / "adapter_model.safetensors").is_file()
+
+
+def test_a_preference_from_the_command_line(lab):
+    ask = [
+        "run",
+        "--model",
+        "tiny",
+        "--task",
+        "polite",
+        "--objective",
+        "dpo",
+        "--goal",
+        "beta=0.2",
+        "--steps",
+        "2",
+        "--json",
+    ]
+    done = answered(lab(*ask))
+    assert done["status"] == "finished" and done["spec"]["goal"] == {"beta": 0.2, "loss": "sigmoid"}
+    assert all(
+        {"step", "loss", "margin", "chosen_logp", "rejected_logp", "accuracy"} <= c.keys() for c in done["curve"]
+    )
+    assert done["metrics"]["tuned"].keys() >= {"kind", "prefers", "gained"} and "trl" in done["versions"]
 
 
 def test_the_same_with_one_change_and_for_longer(lab, first):

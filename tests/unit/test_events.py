@@ -16,6 +16,8 @@ EXAMPLES = [
     events.Started(trainable=1, total=2, rows=3, device="cpu", threads=2, resting_mb=1.5, versions={"torch": "2"}),
     events.Stepped(step=1, loss=2.5, gradient_norm=0.5, learning_rate=1e-3, tokens=9, train_s=0.1),
     events.Stepped(step=2, loss=None, gradient_norm=None, learning_rate=10, tokens=9, train_s=0.1),
+    events.Stepped(step=3, loss=0.6, learning_rate=1e-3, tokens=9, train_s=0.1, measures={"margin": 0.5}),
+    events.Grouped(step=1, prompt="P?", answers=("a", "b"), rewards=(1.0, None), advantages=(1.0, -1.0)),
     events.Evaluated(subject="base", step=0, held_out_loss=None, metrics={"style": 0.0}, baselines={"echo": {"a": 1}}),
     events.Evaluated(subject="tuned", step=4, general_loss=3.0),
     events.Sampled(subject="tuned", step=0, answers=(events.Answer(prompt="<b>?</b>", answer="Åye 🏴‍☠️\n"),)),

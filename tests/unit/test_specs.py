@@ -171,14 +171,15 @@ WRONG = [
     ({"seed": -1}, "seed", "Seed must be at least 0."),
     ({"model": ""}, "model", "Model must not be empty."),
     ({"task": "pirat"}, "task",
-     "There is no task “pirat”; the tasks are storyteller, new-facts, pirate, plain-english, sentiment, json, alpaca. "
+     "There is no task “pirat”; the tasks are storyteller, new-facts, pirate, plain-english, sentiment, json, alpaca, "
+     "polite, concise. "
      "Did you mean “pirate”?"),
     ({"method": "lorra"}, "method",
      "There is no method “lorra”; there are lora, prompt, prefix, p-tuning, ia3, layernorm, bitfit, partial, full, "
      "few-shot, zero-shot, adalora, loha, lokr, vera, oft, shira, p-tuning-v2, "
      "llama-adapter, houlsby, pfeiffer, parallel-adapter, compacter, mam. Did you mean “lora”?"),
     ({"colour": "red"}, "colour", "There is no setting “colour” here; there are schema_version, model, weights, task, "
-     "method, settings, train, seed, template, data, start."),
+     "method, settings, objective, goal, train, seed, template, data, start."),
     ({"schema_version": 2}, "schema_version", "schema_version must be one of 1."),
 ]  # fmt: skip
 

@@ -64,6 +64,8 @@ def test_rows_are_enough_and_whole(task):
         "alpaca": (300, 48),
         "storyteller": (600, 120),
         "new-facts": (128, 64),
+        "polite": (150, 60),
+        "concise": (150, 60),
     }[task.key]
     assert len(split.train) >= least[0] and len(split.held_out) >= least[1]
     assert task.scored_rows <= len(split.held_out)
@@ -98,7 +100,7 @@ def test_perfect_answers_score_full_marks_and_metrics_are_declared(task):
     scores = task.score(rows, [row.completion for row in rows], None)
     assert set(scores) <= {metric.key for metric in task.metrics}
     assert scores[task.metrics[0].key] == pytest.approx(100)
-    assert all(metric.unit in ("%", "0–100") and metric.help.endswith(".") for metric in task.metrics)
+    assert all(metric.unit in ("%", "0–100", "words") and metric.help.endswith(".") for metric in task.metrics)
     silent = task.score(rows, [""] * len(rows), None)
     assert silent[task.metrics[0].key] == pytest.approx(0)
     assert task.score([], [], None) == {}
@@ -107,7 +109,7 @@ def test_perfect_answers_score_full_marks_and_metrics_are_declared(task):
 def test_unknown_task_is_one_sentence():
     with pytest.raises(tasks.UnknownTask) as caught:
         tasks.find("pirat")
-    named = "the tasks are storyteller, new-facts, pirate, plain-english, sentiment, json, alpaca."
+    named = "the tasks are storyteller, new-facts, pirate, plain-english, sentiment, json, alpaca, polite, concise."
     assert str(caught.value) == f"There is no task “pirat”; {named} Did you mean “pirate”?"
     with pytest.raises(ValueError, match=f"{named}$"):
         tasks.find("xyz")

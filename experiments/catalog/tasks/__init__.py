@@ -8,19 +8,21 @@ from typing import TYPE_CHECKING
 
 from experiments.catalog.tasks import (
     alpaca,
+    concise,
     json_record,
     new_facts,
     pirate,
     plain_english,
+    polite,
     sentiment,
     storyteller,
 )
-from experiments.catalog.tasks.base import Metric, Row, Split, Task, general_text
+from experiments.catalog.tasks.base import Metric, Pair, Row, Split, Task, general_text
 
 if TYPE_CHECKING:
     from experiments.specs import RunSpec
 
-__all__ = ["TASKS", "Metric", "Row", "Split", "Task", "UnknownTask", "find", "general_text", "of"]
+__all__ = ["TASKS", "Metric", "Pair", "Row", "Split", "Task", "UnknownTask", "find", "general_text", "of"]
 
 TASKS: tuple[Task, ...] = (
     storyteller.TASK,
@@ -30,6 +32,8 @@ TASKS: tuple[Task, ...] = (
     sentiment.TASK,
     json_record.TASK,
     alpaca.TASK,
+    polite.TASK,
+    concise.TASK,
 )
 
 

@@ -30,6 +30,13 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Pair(Row):
+    """One preference: the completion is the better answer, `rejected` the worse one to the same prompt."""
+
+    rejected: str = ""
+
+
+@dataclass(frozen=True)
 class Metric:
     """One number of a task: its key in the scores, what to call it, its unit ("%" or "0–100") and one sentence for a
     student.
@@ -40,6 +47,17 @@ class Metric:
     unit: str
     help: str
     higher_is_better: bool = True
+
+
+PREFERS = Metric(
+    "prefers", "Prefers the better answer", "%",
+    "Of 100 held-out pairs, in how many the better answer is likelier than the worse one.",
+)  # fmt: skip
+GAINED = Metric(
+    "gained", "Pairs learnt", "%",
+    "Of 100 held-out pairs, in how many the better answer gained on the worse one against the base; 50 is chance.",
+)  # fmt: skip
+"""Of tasks with pairs: measured on the model, where scores are of answers alone."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +84,7 @@ class Task:
     out rows are answered for the metrics. `max_length`: tokens of prompt and completion together at which a row is cut.
     `baselines(rows)`: name → scores of doing without a model, e.g. echoing the prompt. `probe_rows`: the rows behind the
     probes, where a prompt alone does not make the question. `template`: how rows become tokens (`experiments.templates`).
+    `pairs`: its rows are `Pair`s, so that preferences can be learnt from them; held-out pairs are measured, too.
     """
 
     key: str
@@ -84,6 +103,7 @@ class Task:
     baselines: Callable[[Sequence[Row]], dict[str, dict[str, float]]] = no_baselines
     probe_rows: tuple[Row, ...] = ()
     template: str = "chat"
+    pairs: bool = False
 
     def split(self, progress: Progress | None = None) -> Split:
         """The rows, loaded once in a process. Raises ResourceError where a resource cannot be brought."""

@@ -1,0 +1,90 @@
+"""The steps of an objective that TRL carries out, as the lab's own events: the loss and all else are the trainer's own log.
+
+A trainer owns its loop, so it runs in lockstep (`engine.lockstep`): between two of its steps everything that the lab's own loop
+does, looks, checkpoints and Stop, is done by the one who asks for the next event.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import tempfile
+import time
+from collections.abc import Callable, Generator
+from typing import Any
+
+from transformers import TrainerCallback
+
+from experiments import events, objectives, recipe
+from experiments.engine import lockstep, trainers
+from experiments.engine.randomness import RandomState
+from experiments.engine.trainers import Order
+
+NAMES = {
+    "logps/chosen": "chosen_logp", "logps/rejected": "rejected_logp", "rewards/margins": "margin",
+    "rewards/accuracies": "accuracy", "completions/mean_length": "length", "completions/clipped_ratio": "cut",
+}  # fmt: skip
+"""TRL's names of what it logs → the lab's; others keep their own."""
+
+
+class Telling(TrainerCallback):
+    """Tells each step as events while a trainer works: times it, weighs it, and passes its log on."""
+
+    def __init__(self, order: Order, tell: Callable[[events.Event], None]):
+        self.order, self.tell = order, tell
+        self.kept = set(objectives.find(order.spec.objective).measures)
+        self.told = tuple[events.Event, ...]()
+        self._phase = contextlib.ExitStack()
+        self._began = 0.0
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._began = time.perf_counter()
+        self._phase.enter_context(self.order.trial.meter.over("backward", 1 + state.global_step // 8))
+
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._phase.close()
+        self._phase.enter_context(self.order.trial.meter.over("update", 1))
+
+    def on_optimizer_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        trial = self.order.trial
+        self._phase.close()
+        trial.updated()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.order.trial.train_s += time.perf_counter() - self._began
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
+        if logs and "loss" in logs:  # the last log of a training is a summary
+            self.tell(stepped(self.order, state.global_step + self.order.done, logs, self.kept))
+
+
+def stepped(order: Order, step: int, logs: dict[str, Any], kept: set[str]) -> events.Stepped:
+    """One log of a trainer as an event; what is not a finite number is left out."""
+    named = {NAMES.get(name, name): finite(value) for name, value in logs.items()}
+    order.trial.tokens = order.trial.tokens_before + int(logs.get("num_tokens") or 0)
+    return events.Stepped(
+        step=step, loss=named["loss"], gradient_norm=named.get("grad_norm"),
+        learning_rate=recipe.rate_at(order.spec.train, step), tokens=order.trial.tokens,
+        train_s=round(order.trial.train_s, 4),
+        measures={name: value for name, value in named.items() if name in kept and value is not None} or None,
+    )  # fmt: skip
+
+
+def finite(value: Any) -> float | None:
+    """The number, or None for what is none."""
+    number = float(value) if isinstance(value, int | float) else math.nan
+    return number if math.isfinite(number) else None
+
+
+def steps(order: Order, random_state: RandomState) -> Generator[events.Event, None, None]:
+    """Train the steps that are left, one event each. Raises what the trainer raises."""
+    order.trial.tokens_before = order.trial.tokens
+    with tempfile.TemporaryDirectory(prefix="trainer-") as folder:
+        order = Order(**{**vars(order), "folder": folder})
+
+        def work(tell: Callable[[events.Event], None]) -> None:
+            with random_state.aside():  # a trainer seeds everything when it is made
+                trainer = trainers.build(order, Telling(order, tell))
+            trainer.train()
+
+        yield from lockstep.events_of(work, random_state)

@@ -1,0 +1,156 @@
+"""TRL's trainers for the objectives: what of a task each is given, and how. Nothing of them is changed.
+
+The lab gives the model with its method, the optimizer and the schedule, so that rates, groups and order are those of its own loop.
+The reference of DPO and KTO is a second module tree over the same weights in memory: what switching an adapter off gives, for
+every method, full fine-tuning too.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import os
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
+
+import datasets
+import torch
+from transformers import PrinterCallback
+
+from experiments import objectives, templates
+from experiments.catalog import tasks
+from experiments.catalog.tasks.base import Pair, Row
+from experiments.engine import data
+from experiments.engine.models import Base, fresh
+from experiments.engine.trial import Trial, times_at
+from experiments.specs import RunSpec
+from experiments.templates import CHAT
+
+datasets.disable_progress_bars()
+warnings.filterwarnings(
+    "ignore", "`gradient_checkpointing` is deprecated", FutureWarning
+)  # TRL's configurations know that name
+logging.getLogger("trl").setLevel(logging.ERROR)  # its advice is for scripts; what goes wrong is raised
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a trainer is asked for: the run, what it trains, the task, the reference, and the steps that are done already."""
+
+    spec: RunSpec
+    base: Base
+    task: tasks.Task
+    trial: Trial
+    reference: Callable[[], Any]
+    folder: str
+    done: int = 0
+
+    @property
+    def micro_batches(self) -> int:
+        return self.spec.train.steps * self.spec.train.accumulate
+
+    def batches(self, rows: int, size: int) -> Iterator[list[int]]:
+        """Which rows each batch that is left reads: the order of the lab's own loop."""
+        order = data.order(rows, size, self.micro_batches, self.spec.seed)
+        return islice(order, self.done * self.spec.train.accumulate, None)
+
+
+def build(order: Order, callback: Any) -> Any:
+    """A trainer that is ready to `train()`. Raises what TRL raises for what it cannot train."""
+    objective = objectives.find(order.spec.objective)
+    trainer = BUILDERS[objective.trainer](order, callback)
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def reference(base: Base) -> Any:
+    """The base once more, as a tree of its own: nothing in memory but the modules."""
+    return fresh(base)
+
+
+def _parts(order: Order, callback: Any) -> dict[str, Any]:
+    """What every trainer is given beside its arguments and rows."""
+    trial, spec, done = order.trial, order.spec, order.done
+    assert trial.optimizer is not None
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        trial.optimizer, lambda step: times_at(spec, min(done + step + 1, spec.train.steps))
+    )
+    return {
+        "model": trial.model,
+        "processing_class": copy.deepcopy(order.base.tokenizer),  # trainers set its padding
+        "optimizers": (trial.optimizer, schedule),
+        "callbacks": [callback],
+    }
+
+
+def _common(order: Order) -> dict[str, Any]:
+    """The arguments that all configurations share."""
+    train = order.spec.train
+    return {
+        "output_dir": order.folder, "max_steps": train.steps - order.done, "learning_rate": train.learning_rate,
+        "per_device_train_batch_size": train.batch_size, "gradient_accumulation_steps": train.accumulate,
+        "max_grad_norm": train.clip, "seed": order.spec.seed, "logging_steps": 1, "logging_nan_inf_filter": False,
+        "save_strategy": "no", "report_to": "none", "disable_tqdm": True, "bf16": False, "gradient_checkpointing": False,
+        "use_cpu": not torch.cuda.is_available(), "dataloader_pin_memory": False,
+    }  # fmt: skip
+
+
+def _texts(order: Order, row: Row) -> tuple[Any, Callable[[str], Any]]:
+    """A row's prompt, and how an answer to it is written: turns of a conversation where the template is the model's own."""
+    if order.task.template == CHAT and order.base.tokenizer.chat_template:
+        return [dict(turn) for turn in templates.turns(row)], lambda said: [{"role": "assistant", "content": said}]
+    codec = data.codec(order.base.tokenizer)
+    prompt, rest = templates.halves(codec, row, order.task.template)
+    tail = rest[len(row.completion) :]
+    return prompt, lambda said: said + tail
+
+
+def _in_order(order: Order, rows: Sequence[Row], shown: Callable[[Row], dict[str, Any]], size: int) -> datasets.Dataset:
+    """The rows as the steps read them, one after the other; trainers go through them as they stand."""
+    known = [shown(row) for row in rows]
+    return datasets.Dataset.from_list([known[i] for batch in order.batches(len(rows), size) for i in batch])
+
+
+def _sft(order: Order, callback: Any) -> Any:
+    from trl import SFTConfig, SFTTrainer
+
+    def shown(row: Row) -> dict[str, Any]:
+        prompt, said = _texts(order, row)
+        return {"prompt": prompt, "completion": said(row.completion)}
+
+    args = SFTConfig(
+        **_common(order),
+        completion_only_loss=True,
+        max_length=order.task.max_length,
+        train_sampling_strategy="sequential",
+    )
+    rows = _in_order(order, order.task.split(None).train, shown, order.spec.train.batch_size)
+    return SFTTrainer(args=args, train_dataset=rows, **_parts(order, callback))
+
+
+def _pairs(order: Order) -> datasets.Dataset:
+    def shown(row: Row) -> dict[str, Any]:
+        assert isinstance(row, Pair)
+        prompt, said = _texts(order, row)
+        return {"prompt": prompt, "chosen": said(row.completion), "rejected": said(row.rejected)}
+
+    return _in_order(order, order.task.split(None).train, shown, order.spec.train.batch_size)
+
+
+def _dpo(order: Order, callback: Any) -> Any:
+    from trl import DPOConfig, DPOTrainer
+
+    goal: Any = order.spec.goal
+    args = DPOConfig(
+        **_common(order), beta=goal.beta, loss_type=[goal.loss], disable_dropout=False, max_length=order.task.max_length,
+        train_sampling_strategy="sequential",
+    )  # fmt: skip
+    return DPOTrainer(ref_model=order.reference(), args=args, train_dataset=_pairs(order), **_parts(order, callback))
+
+
+BUILDERS: dict[str, Callable[[Order, Any], Any]] = {"SFTTrainer": _sft, "DPOTrainer": _dpo}

@@ -1,0 +1,189 @@
+"""Objectives on TRL's trainers: every number of the events is the trainer's own, and all else is as for every run."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from experiments import events, methods, objectives
+from experiments.catalog import tasks
+from experiments.catalog.tasks import Split, polite
+from experiments.engine import alignment, preference, trainers, training
+from experiments.engine.checkpoints import Checkpoints
+from experiments.engine.models import fresh
+from experiments.specs import RunSpec, build
+from tests.engine.conftest import losses, run_spec
+from tests.engine.test_training import run, timeless
+
+
+def few_pairs(progress: Any) -> Split:
+    """Real pairs, few enough for a test."""
+    whole = polite.load(progress)
+    return Split(whole.train[:12], whole.held_out[:6])
+
+
+PAIRS = replace(
+    polite.TASK, key="pairs", load=few_pairs, scored_rows=2, max_new_tokens=4, probes=polite.TASK.probes[:1]
+)
+
+
+@pytest.fixture(autouse=True)
+def pairs(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The task of few pairs is in the catalogue."""
+    monkeypatch.setattr(tasks, "TASKS", (*tasks.TASKS, PAIRS))
+
+
+def spec_of(objective: str = "dpo", method: str = "lora", goal: dict[str, Any] | None = None, **train: Any) -> RunSpec:
+    known = run_spec(method).model_dump() | {"task": "pairs", "objective": objective, "goal": goal or {}}
+    return build(RunSpec, {**known, "train": {"steps": 4, "batch_size": 2, "learning_rate": 1e-2, **train}})
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The trainers that a run made."""
+    found: list[Any] = []
+    build = trainers.build
+
+    def kept(*args: Any) -> Any:
+        found.append(build(*args))
+        return found[-1]
+
+    monkeypatch.setattr(trainers, "build", kept)
+    return found
+
+
+def logged(trainer: Any, name: str) -> list[float]:
+    return [log[name] for log in trainer.state.log_history if "loss" in log]
+
+
+def test_what_is_told_is_what_the_trainer_logs(base, made, tmp_path, weights):
+    happened = run(spec_of(), base, tmp_path / "adapter")
+    (trainer,) = made
+    assert isinstance(happened[-1], events.Finished) and type(trainer).__name__ == "DPOTrainer"
+    assert losses(happened) == logged(trainer, "loss") and len(losses(happened)) == 4
+    steps = [e for e in happened if isinstance(e, events.Stepped)]
+    assert [e.gradient_norm for e in steps] == logged(trainer, "grad_norm")
+    for theirs, ours in alignment.NAMES.items():
+        if ours in objectives.find("dpo").measures:
+            assert [(e.measures or {})[ours] for e in steps] == logged(trainer, theirs)
+    assert steps[0].measures["margin"] == 0 and steps[-1].measures["margin"] > 0.1  # it starts at the reference
+    assert [e.learning_rate for e in steps] == pytest.approx([1e-2] * 4)
+    assert weights()
+
+
+def test_the_reference_is_the_base_with_the_adapter_off(base, made, tmp_path):
+    """Losses equal to those of a DPOTrainer that makes its own adapter and switches it off for the reference."""
+    from datasets import Dataset
+    from peft import LoraConfig
+    from trl import DPOConfig, DPOTrainer
+
+    spec = spec_of()
+    ours = losses(run(spec, base, tmp_path / "adapter"))
+    assert {p.data_ptr() for p in made[0].ref_model.parameters()} <= {p.data_ptr() for p in base.model.parameters()}
+
+    def turns(pair: Any) -> dict[str, Any]:
+        said = {"prompt": pair.prompt, "chosen": pair.completion, "rejected": pair.rejected}
+        roles = {"prompt": "user", "chosen": "assistant", "rejected": "assistant"}
+        return {part: [{"role": roles[part], "content": text}] for part, text in said.items()}
+
+    train = few_pairs(None).train
+    order = trainers.Order(spec, base, PAIRS, None, None, "")  # type: ignore[arg-type]
+    rows = [turns(train[i]) for batch in order.batches(len(train), 2) for i in batch]
+    config = DPOConfig(
+        output_dir=str(tmp_path / "trl"), max_steps=4, per_device_train_batch_size=2, learning_rate=1e-2,
+        lr_scheduler_type="constant", optim="adamw_torch", weight_decay=0.0, bf16=False, gradient_checkpointing=False, use_cpu=True,
+        report_to="none", save_strategy="no", disable_tqdm=True, seed=0, logging_steps=1, train_sampling_strategy="sequential",
+    )  # fmt: skip
+    adapter = LoraConfig(task_type="CAUSAL_LM", r=8, lora_alpha=16, target_modules="all-linear")
+    theirs = DPOTrainer(
+        model=fresh(base), args=config, train_dataset=Dataset.from_list(rows), peft_config=adapter,
+        processing_class=copy.deepcopy(base.tokenizer),
+    )  # fmt: skip
+    assert theirs.ref_model is None
+    theirs.train()
+    assert ours == pytest.approx(logged(theirs, "loss"), abs=1e-5)
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_trls_supervised_curve_lies_on_our_own(method, base, tmp_path):
+    train = {"steps": 6, "learning_rate": 1e-3, "schedule": "cosine", "warmup": 2, "accumulate": 2}
+    ours = losses(run(spec_of("sft", method, **train), base, tmp_path / "ours"))
+    theirs = losses(run(spec_of("sft-trl", method, **train), base, tmp_path / "theirs"))
+    assert theirs == pytest.approx(ours, abs=1e-4) and max(ours) - min(ours) > 0.01
+
+
+@pytest.mark.parametrize("objective", [o.key for o in objectives.OBJECTIVES if o.is_trls])
+def test_broken_off_and_gone_on_is_the_whole_run(objective, base, tmp_path):
+    keep = Checkpoints(tmp_path / "checkpoints")
+    keep.every_s = 0.0
+    spec = spec_of(objective)
+    whole = run(spec, base, tmp_path / "whole")
+    half = training.run(spec, base, tmp_path / "half", lambda: None, keep)
+    for event in half:
+        if isinstance(event, events.Stepped) and event.step == 3:
+            half.close()
+            break
+    rest = list(training.run(spec, base, tmp_path / "rest", lambda: None, keep))
+    assert rest[0].resumed_at == 2 and losses(rest) == losses(whole)
+    told = [[{k: v for k, v in e.items() if k != "resumed_at"} for e in timeless(found)] for found in (rest, whole)]
+    assert sorted(map(str, told[0])) == sorted(map(str, told[1]))
+
+
+def test_stop_acts_within_a_step_and_leaves_no_thread(base, tmp_path):
+    asked = iter(range(10**6))
+    seen: list[events.Event] = []
+
+    def between() -> None:
+        next(asked)
+        if sum(isinstance(e, events.Stepped) for e in seen) == 2:
+            raise training.Unwanted
+
+    for event in training.run(spec_of(steps=50), base, tmp_path / "adapter", between):
+        seen.append(event)
+    assert isinstance(seen[-1], events.Cancelled) and seen[-1].step == 2
+    assert not [t for t in threading.enumerate() if t.name == "trainer"]
+
+
+def test_two_runs_in_turn_are_the_runs_they_would_be_alone(base, tmp_path):
+    specs = [spec_of(), spec_of("sft-trl", goal={})]
+    alone = [losses(run(spec, base, tmp_path / f"alone{i}")) for i, spec in enumerate(specs)]
+    runs = [training.run(spec, base, tmp_path / f"raced{i}") for i, spec in enumerate(specs)]
+    raced: list[list[events.Event]] = [[], []]
+    while any(runs):
+        for i, one in enumerate(runs):
+            event = next(one, None) if one else None
+            if event is None:
+                runs[i] = None  # type: ignore[call-overload]
+            else:
+                raced[i].append(event)
+    assert [losses(found) for found in raced] == alone
+
+
+@pytest.mark.parametrize("method", ["full", "prefix", "p-tuning", "mam"])
+def test_a_method_of_every_kind_learns_a_preference(method, base, tmp_path, weights):
+    rate = methods.find(method).learning_rate(methods.find(method).Settings())
+    happened = run(spec_of("dpo", method, steps=3, learning_rate=rate), base, tmp_path / "adapter")
+    assert isinstance(happened[-1], events.Finished), happened[-1]
+    told = losses(happened)
+    assert len(set(told)) == 3 and None not in told and weights()
+    (look,) = [e for e in happened if isinstance(e, events.Evaluated) and e.metrics and e.subject == "tuned"]
+    assert {"prefers", "gained"} <= look.metrics.keys()
+
+
+def test_log_probabilities_are_those_of_the_model_itself(base):
+    import torch
+
+    row = few_pairs(None).train[0]
+    (found,) = preference.log_probabilities(base.model, base, [row], PAIRS)
+    tokenizer, said = base.tokenizer, [{"role": "user", "content": row.prompt}]
+    prompt = tokenizer.apply_chat_template(said, add_generation_prompt=True)["input_ids"]
+    whole = tokenizer.apply_chat_template([*said, {"role": "assistant", "content": row.completion}])["input_ids"]
+    with torch.no_grad():
+        logits = base.model(input_ids=torch.tensor([whole])).logits[0].double().log_softmax(-1)
+    wanted = sum(float(logits[i - 1, whole[i]]) for i in range(len(prompt), len(whole)))
+    assert float(found) == pytest.approx(wanted, rel=1e-5)
