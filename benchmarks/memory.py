@@ -63,6 +63,7 @@ CASES: tuple[Case, ...] = (
     Case("real", "full", optimizer="sgd"),
     Case("real", "full", optimizer="adamw-8bit"), Case("real", "full", optimizer="paged-adamw-8bit"),
     Case("real", "lora", LORA, precision="nf4-double", optimizer="paged-adamw-8bit"),
+    Case("real", "qlora", LORA), Case("real", "qlora", {**LORA, "weights": "int8"}),
 )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from experiments import shelf
+from experiments import methods, shelf
 from experiments.catalog.own_data import keep
 from experiments.specs import Problem, RunSpec, SpecError
 from experiments.store import Store
@@ -19,9 +19,27 @@ def require_rows(spec: RunSpec, owner: str) -> None:
         raise SpecError([Problem("task", "These rows are not yours, or are not here any more: bring them again.")])
 
 
-def require_runs(store: Store, run_ids: Sequence[str], owner: str) -> None:
+def require_sources(store: Store, spec: RunSpec, owner: str) -> None:
+    """Raise `SpecError` where the runs that a method builds on are not the asker's to use, not finished, or of another base."""
+    runs = methods.find(spec.method).sources(spec.settings)
+    for run_id in runs:
+        require_runs(store, [run_id], owner, "settings.runs")
+        entry = store.entry(run_id)
+        source = RunSpec.model_validate_json(entry.spec) if entry and entry.last == "finished" else None
+        if source is None:
+            raise SpecError([Problem("settings.runs", f"Run “{run_id}” is not a finished run of this lab.")])
+        if (source.model, source.weights) != (spec.model, spec.weights):
+            raise SpecError([Problem("settings.runs", f"Run {run_id} was trained on another base model.")])
+        if source.task.startswith("data:") and source.task != spec.task:
+            said = (
+                f"Run {run_id} is on own rows; it can only be used in a run on the same rows, which stays as private."
+            )
+            raise SpecError([Problem("settings.runs", said)])
+
+
+def require_runs(store: Store, run_ids: Sequence[str], owner: str, field: str = "runs") -> None:
     """Raise `SpecError` where one of these runs is on rows that are somebody else's."""
     for run_id in run_ids:
         is_here = store.entry(run_id) is not None and not owner.startswith(keep.OPERATOR)
         if is_here and not shelf.may_see(store, run_id, owner):
-            raise SpecError([Problem("runs", f"There is no run “{run_id[:40]}” here that you may ask.")])
+            raise SpecError([Problem(field, f"There is no run “{run_id[:40]}” here that you may ask.")])

@@ -43,7 +43,7 @@ def after(record: Record) -> list[Advice]:
     """What the end of this run tells, and what to try."""
     if not record.ended or not record.method.trains:
         return []
-    return [*_end_token(record), *_changed_nothing(record), *_course(record)]
+    return [*_packed(record), *_end_token(record), *_changed_nothing(record), *_course(record)]
 
 
 def diverged(spec: RunSpec) -> str:
@@ -117,6 +117,18 @@ def _length(spec: RunSpec) -> Iterator[Advice]:
             "train.patience",
             f"With {train.looks} looks a patience of {train.patience} can never end the run; ask for more looks.",
         )
+
+
+def _packed(record: Record) -> Iterator[Advice]:
+    """What packing the base saved, and how far its own loss moved by it: that of the method before its first step."""
+    told, base, untrained = record.started, record.base, record.held_out[0] if record.held_out else None
+    if told is None or told.packed_mb is None:
+        return
+    said = f"Packed, the frozen weights take {told.packed_mb:,.0f} MB instead of {4 * told.total / 1e6:,.0f}"
+    if base and untrained and base.held_out_loss and untrained.held_out_loss:
+        moved = untrained.held_out_loss - base.held_out_loss
+        said += f"; that alone moved the base's held-out loss by {moved:+.3f}, from {base.held_out_loss:.3f}"
+    yield Advice("settings.weights", f"{said}. The lab keeps the unpacked base beside it, to compare with.")
 
 
 def _end_token(record: Record) -> Iterator[Advice]:

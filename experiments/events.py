@@ -36,7 +36,8 @@ class Started(Base):
 
     `context_tokens`: how many tokens, soft ones or examples, the method puts before every prompt. `resumed_at`: the step
     that the run goes on from, 0 for one that starts fresh; the steps before it are told again. `without_end`: share of the
-    first rows that are learnt without an end token, None where nothing is trained.
+    first rows that are learnt without an end token, None where nothing is trained. `packed_mb`: what the frozen weights take
+    where the method packs them, in 10⁶ bytes.
     """
 
     kind: Literal["started"] = "started"
@@ -45,6 +46,7 @@ class Started(Base):
     context_tokens: int = 0
     resumed_at: int = 0
     without_end: float | None = None
+    packed_mb: float | None = None
     rows: int
     device: str
     threads: int
@@ -152,6 +154,18 @@ class Ranked(Base):
     elapsed_s: float = 0.0
 
 
+class Mixed(Base):
+    """One model of a mix on one task: `name` is "base", a run's id (that run alone), or how the runs were put together. The loss
+    is on the task's held-out rows, in nats a token."""
+
+    kind: Literal["mixed"] = "mixed"
+    name: str
+    task: str
+    held_out_loss: float | None = None
+    answers: tuple[Answer, ...] = ()
+    elapsed_s: float = 0.0
+
+
 class Finished(Base):
     """All done. `peak_mb` is what the run needed at its highest: resting process, own tensors, one step on top.
 
@@ -200,6 +214,7 @@ Event = Annotated[
     | Wrote
     | Read
     | Ranked
+    | Mixed
     | Finished
     | Failed
     | Cancelled

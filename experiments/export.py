@@ -26,7 +26,14 @@ FORMATS = {"csv": "csv", "jsonl": "jsonl", "yaml": "yaml", "adapter": "zip"}
 """What a run is exported as, and the ending of the file."""
 SPEC_LIMIT = 64_000
 MOST_SPECS = 20
-ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors", "trained.safetensors", "method.json", "README.md")
+ADAPTER_FILES = (
+    "adapter_config.json",
+    "adapter_model.safetensors",
+    "trained.safetensors",
+    "method.json",
+    "base.json",
+    "README.md",
+)
 FORMULA = re.compile(r"^[\s\x00]*[=+\-@\t\r]")
 
 

@@ -23,7 +23,11 @@ def needed_mb(spec: RunSpec, arch: Arch) -> float:
     """The highest memory of a step of this run, in 10⁶ bytes: foretold, to some percent."""
     rows = spec.train.batch_size
     load = Load(batch_size=rows, tokens=spec.data.max_length if spec.data else ROW_TOKENS, learnt=50, keeps_base=True)
-    return predict(arch, methods.find(spec.method), spec.settings, load).total / 1e6
+    method = methods.find(spec.method)
+    beside = (
+        4 * sum(t.size for t in arch.linears) if method.footprint(arch, spec.settings).packed else 0
+    )  # the base itself
+    return (predict(arch, method, spec.settings, load).total + beside) / 1e6
 
 
 def here_mb() -> float | None:

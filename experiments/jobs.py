@@ -82,10 +82,11 @@ class Jobs:
         self._thread.start()
 
     def submit(self, specs: Sequence[RunSpec], owner: str, again: bool = False) -> list[Ticket]:
-        """Ask for runs, to be raced where several are new. Raises `QueueFull`, or `SpecError` for rows that are somebody
-        else's; then nothing was asked for."""
+        """Ask for runs, to be raced where several are new. Raises `QueueFull`, or `SpecError` for rows or runs that are
+        somebody else's; then nothing was asked for."""
         for spec in specs:
             access.require_rows(spec, owner)
+            access.require_sources(self.store, spec, owner)
         self._settle()
         with self._change, _said_where_full():
             unique = list({spec.run_id: spec for spec in specs}.values())

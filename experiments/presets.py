@@ -44,6 +44,7 @@ PRESETS: tuple[Preset, ...] = (
            {"prefix": {}, "p-tuning-v2": {}, "llama-adapter": {}}, {"steps": 120}),
     Preset("adapters", "Bottleneck adapters: behind, beside, factored, mixed",
            {"lora": {}, "houlsby": {}, "pfeiffer": {}, "parallel-adapter": {}, "compacter": {}, "mam": {}}),
+    Preset("packed", "A base packed into 4 bits: QLoRA beside LoRA", {"lora": {}, "qlora": {}}),
     Preset("patient", "Early stopping and half a cosine", {"lora": {}, "full": {}},
            {"steps": 80, "schedule": "cosine", "warmup": 4, "looks": 8, "patience": 2}),
     Preset("biases", "Biases alone (for a model that has some)", {"bitfit": {}, "layernorm": {}}),

@@ -23,6 +23,7 @@ def status(snapshot: Snapshot, notes: Sequence[str] = (), bad: bool = False) -> 
     records = snapshot.records
     bad = bad or any(r.status in ("failed", "interrupted") for r in records)
     lines = [*notes, *_ends(snapshot), *filter(None, (_now(snapshot), snapshot.ended and verdict(records)))]
+    lines += [against] if (against := packed_against_plain(records)) else []
     return {"tone": "bad" if bad else "" if snapshot.ended else "busy", "lines": lines, "done": done(records)}
 
 
@@ -105,6 +106,14 @@ def _end(record: Record, mine: bool) -> str:
         case "interrupted":
             return f"Interrupted at step {step}: {record.cause} Press Start again: it goes on from its last checkpoint."
     return " ".join(found.sentence for found in advice.after(record))
+
+
+def packed_against_plain(records: Sequence[Record]) -> str:
+    """What packing the base costs in time, beside LoRA on the base as it is; empty where not both have finished."""
+    took = {r.spec.method: r.seconds_per_step for r in records if r.status == "finished" and r.seconds_per_step}
+    if not {"lora", "qlora"} <= took.keys():
+        return ""
+    return f"A step of QLoRA took {took['qlora'] / took['lora']:.1f} × one of LoRA here: packed weights are unpacked at each use."
 
 
 def shared(created_s: float, state: str) -> str:

@@ -27,7 +27,7 @@ OWN = "own"
 LENGTH = ("steps", "batch_size")
 RECIPE = ("schedule", "warmup", "accumulate", "clip", "weight_decay", "looks", "patience")
 PRESET = ("lora", "prompt", "prefix")
-FIRST = (*PRESET, "p-tuning", "ia3", "layernorm", "bitfit", "partial", "full", "few-shot", "zero-shot")
+FIRST = (*PRESET, "p-tuning", "ia3", "layernorm", "bitfit", "partial", "full", "few-shot", "zero-shot", "qlora")
 """The methods that stand open; the others are folded."""
 PRESET_TITLE = "LoRA against prompt against prefix, as a storyteller"
 MARKUP = '<div class="lab-setup"></div>'

@@ -118,7 +118,7 @@ def folder_arch(folder: Path) -> Arch:
             raise ValueError("not an object")
     except (OSError, ValueError) as error:
         raise ValueError(f"{folder.name} has no readable config.json.") from error
-    tensors = tuple(t for file in sorted(folder.glob("*.safetensors")) for t in _header(file))
+    tensors = tuple(t for file in sorted(folder.glob("*.safetensors")) for t in header(file))
     if not tensors:
         raise ValueError(f"{folder.name} has no safetensors weights; other formats are not loaded.")
     return _arch(tensors, config.get("text_config") or config, folder.name)
@@ -151,7 +151,7 @@ def _arch(tensors: tuple[Tensor, ...], config: Mapping[str, Any], title: str) ->
     )
 
 
-def _header(file: Path) -> Iterator[Tensor]:
+def header(file: Path) -> Iterator[Tensor]:
     try:
         with file.open("rb") as f:
             (size,) = struct.unpack("<Q", f.read(8))

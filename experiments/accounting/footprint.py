@@ -7,6 +7,7 @@ pass through every block.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from experiments.accounting.arch import Tensor
 
@@ -18,8 +19,10 @@ class Footprint:
     make each keep more. The output or input of `scaled` ones is multiplied. `virtual_tokens` make every row longer,
     `prefix_tokens` only the keys and values; `gated_tokens` stand in attention of their own. `frozen_thin`: the thin
     matrices never train, only vectors behind each of them do. `a_token`: numbers kept for
-    each token of each block beside these. `fixed`: numbers kept however many tokens there are, such as
-    thin matrices that are multiplied out to a whole one in every step.
+    each token of each block beside these; `passed`: weights of small networks that every token passes through, all blocks
+    together. `fixed`: numbers kept however many tokens there are, such as
+    thin matrices that are multiplied out to a whole one in every step. `packed`: the precision in which the method keeps the
+    matrices inside blocks, whatever the others are in; `optimizer`: the one it brings.
     """
 
     lowest: int = 0
@@ -34,4 +37,7 @@ class Footprint:
     gated_tokens: int = 0
     frozen_thin: bool = False
     a_token: int = 0
+    passed: int = 0
     fixed: int = 0
+    packed: Literal["", "int8", "nf4", "nf4-double"] = ""
+    optimizer: Literal["", "adamw-8bit", "paged-adamw-8bit"] = ""

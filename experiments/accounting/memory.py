@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil, prod
-from typing import Literal
+from typing import Literal, cast
 
 from pydantic import BaseModel, ConfigDict
 
@@ -112,7 +112,7 @@ def predict(arch: Arch, method: Method, settings: Settings, load: Load) -> Memor
     late = gradients + (4 * arch.vocab * arch.width if _tied_and_moved(arch, foot) else 0)
     room = activations + logits if load.device == "gpu" else waste + _given_back(arch, step, logits)
     return Memory(
-        weights=weight_bytes(arch, load.precision),
+        weights=weight_bytes(arch, load.precision, foot.packed),
         trained=4 * (trainable - moved) + copies,
         gradients=late,
         optimizer=optimizer,
@@ -122,7 +122,7 @@ def predict(arch: Arch, method: Method, settings: Settings, load: Load) -> Memor
         framework=int(FRAMEWORK[load.device]),
         not_at_once=-min(late, room),
         room=room,
-        pageable=optimizer if load.optimizer.startswith("paged") else 0,
+        pageable=optimizer if (foot.optimizer or load.optimizer).startswith("paged") else 0,
     )
 
 
@@ -151,17 +151,19 @@ def problems(arch: Arch, method: Method, settings: Settings, load: Load) -> dict
 # Weights and optimizer
 
 
-def weight_bytes(arch: Arch, precision: Precision) -> int:
-    """The model itself. int8 and NF4 pack the matrices inside blocks; the rest is in bf16."""
+def weight_bytes(arch: Arch, precision: Precision, by_method: str = "") -> int:
+    """The model itself. int8 and NF4 pack the matrices inside blocks; the rest is in bf16, or as it was where the method packs."""
+    rest_bytes = 4 if precision == "float32" else 2
+    precision = cast(Precision, by_method) or precision
     packed = sum(t.size for t in _packed(arch, precision))
     rest = arch.total - packed
     if precision == "int8":  # one float32 scale for each row (LLM.int8)
-        return packed + 4 * sum(arch.fan_out(t) for t in arch.linears) + 2 * rest
+        return packed + 4 * sum(arch.fan_out(t) for t in arch.linears) + rest_bytes * rest
     # a float32 scale for each 64 weights; doubled: 8 bits for each 64, float32 for each 256 of those (QLoRA, section 3)
     a_weight = {"float32": 4.0, "bf16": 2.0, "nf4": 0.5 + 4 / 64, "nf4-double": 0.5 + 1 / 64 + 4 / (64 * 256)}[
         precision
     ]
-    return ceil(packed * a_weight) + (4 if precision == "float32" else 2) * rest
+    return ceil(packed * a_weight) + rest_bytes * rest
 
 
 def _packed(arch: Arch, precision: Precision) -> tuple[Tensor, ...]:
@@ -176,7 +178,7 @@ def _tied_and_moved(arch: Arch, foot: Footprint) -> bool:
 
 def optimizer_bytes(arch: Arch, foot: Footprint, trainable: int, load: Load) -> int:
     """States of the optimizer, in float32 or in blocks of 256 eight-bit numbers with a float32 scale."""
-    match load.optimizer:
+    match foot.optimizer or load.optimizer:
         case "adamw":
             return 8 * trainable
         case "adamw-8bit" | "paged-adamw-8bit":

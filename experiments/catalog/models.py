@@ -56,7 +56,7 @@ MODELS: tuple[ModelEntry, ...] = (
             "attention_bias": True,
             "mlp_bias": True,
         },
-        learning_rates={"lora": 2e-3, "full": 1e-3, "partial": 1e-3},
+        learning_rates={"lora": 2e-3, "qlora": 2e-3, "full": 1e-3, "partial": 1e-3},
     ),
     ModelEntry(
         key="smollm2-135m",

@@ -1,5 +1,6 @@
 """What a run leaves on disk, and how it comes back: a PEFT folder where PEFT made the adapter, the
-examples of few-shot, else the trained tensors; where the lab itself built the adapter, also how to build it again.
+examples of few-shot, else the trained tensors; where the lab itself built the adapter, also how to build it again, and
+where the base was prepared for it (packed), how.
 
 Written under a temporary name and renamed. Safetensors only.
 """
@@ -20,7 +21,7 @@ from experiments.engine import context
 from experiments.engine.context import WithContext
 from experiments.engine.models import Base, fresh
 
-TENSORS, BUILD = "trained.safetensors", "method.json"
+TENSORS, BUILD, PREPARED = "trained.safetensors", "method.json", "base.json"
 
 HOW_TO_LOAD = """An adapter of the Fine-Tuning Lab, for the base model that it was trained on.
 
@@ -53,6 +54,8 @@ def save(model: Any, folder: Path) -> int:
             if hasattr(model, "lab_method"):
                 write_text(partial / BUILD, json.dumps(model.lab_method))
                 write_text(partial / "README.md", HOW_TO_LOAD)
+        if hasattr(model, "lab_prepared"):
+            write_text(partial / PREPARED, json.dumps(model.lab_prepared))
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
     except BaseException:
@@ -61,15 +64,14 @@ def save(model: Any, folder: Path) -> int:
     return sum(f.stat().st_size for f in folder.iterdir())
 
 
-def _built(model: Any, base: Base, file: Path) -> Any:
-    """The method attached as the file says. Raises `ValueError` where it says nothing that can be read."""
+def _said(file: Path) -> tuple[methods.Method, Any]:
+    """The method and settings that a file names. Raises `ValueError` where it says nothing that can be read."""
     try:
         said = json.loads(file.read_text("utf8"))
         method = methods.find(said["method"])
-        settings = method.Settings.model_validate(said["settings"])
+        return method, method.Settings.model_validate(said["settings"])
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"The adapter {file.parent.name} cannot be read.") from error
-    return method.attach(model, settings, base.tokenizer).requires_grad_(False)
 
 
 def load(base: Base, folder: Path) -> Any:
@@ -77,8 +79,13 @@ def load(base: Base, folder: Path) -> Any:
     if not folder.is_dir():
         raise FileNotFoundError(f"The adapter {folder.name} is not on this machine any more.")
     model = fresh(base)
+    if (folder / PREPARED).exists():
+        method, settings = _said(folder / PREPARED)
+        if method.prepare:
+            method.prepare(model, settings)
     if (folder / BUILD).exists():
-        model = _built(model, base, folder / BUILD)
+        method, settings = _said(folder / BUILD)
+        model = method.attach(model, settings, base.tokenizer).requires_grad_(False)
     if (folder / TENSORS).exists():
         parameters = dict(model.named_parameters())
         for name, tensor in load_file(folder / TENSORS, device=str(base.device)).items():

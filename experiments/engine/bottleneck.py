@@ -1,16 +1,18 @@
 """Small networks put into a frozen model: down to a few features, a bend, up again, added to what was there.
 
-Shapes: T tokens (any leading shape), D width, B bottleneck, N Kronecker factors, R rank. The second matrix starts at zero, so
+Shapes: T tokens (any leading shape), D width, B bottleneck, N Kronecker factors, R rank, M adapters. The second matrix starts at zero, so
 an untrained adapter changes nothing. They hang on modules of the model by a hook, whose weights keep their names.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from experiments.engine.models import named
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU, "tanh": nn.Tanh}
 
@@ -65,7 +67,35 @@ def rule(n: int) -> nn.Parameter:
     return nn.Parameter(torch.randn(n, n, n) * n**-0.5)
 
 
-def after(module: nn.Module, adapter: Bottleneck) -> None:
+class Fusion(nn.Module):
+    """Attention over the outputs of M adapters: what comes out of the layer asks, what each adapter makes of it answers (Pfeiffer et
+    al. 2021, section 3.2.2). Values begin as the identity, so that it starts as a mean of the adapters."""
+
+    def __init__(self, width: int, adapters: list[Bottleneck]):
+        super().__init__()
+        self.adapters = nn.ModuleList(adapters).requires_grad_(False)
+        self.query, self.key, self.value = (nn.Linear(width, width, bias=False) for _ in range(3))
+        for layer in (self.query, self.key):
+            nn.init.normal_(layer.weight, std=0.02)
+        with torch.no_grad():
+            nn.init.eye_(self.value.weight).add_(1e-6)
+
+    def forward(self, x_TD: Tensor) -> Tensor:
+        each_TMD = torch.stack([adapter(x_TD) for adapter in self.adapters], -2)
+        weight_TM = (self.query(x_TD)[..., None, :] * self.key(each_TMD)).sum(-1).softmax(-1)
+        return (weight_TM[..., None] * self.value(each_TMD)).sum(-2)
+
+
+def trained(tensors: Mapping[str, Tensor], place: str, activation: str) -> Bottleneck:
+    """The adapter that was saved under this module's name."""
+    found = {name.removeprefix(f"{place}.adapter."): t for name, t in tensors.items() if name.startswith(f"{place}.")}
+    narrow, width = found["down.weight"].shape
+    adapter = plain(width, narrow, activation)
+    adapter.load_state_dict(found)
+    return adapter
+
+
+def after(module: nn.Module, adapter: nn.Module) -> None:
     """Put the adapter behind a module: it reads and corrects what comes out."""
     module.adapter = adapter.to(next(module.parameters()).device)
     module.register_forward_hook(lambda held, inputs, out: out + held.adapter(out))
@@ -79,5 +109,5 @@ def parallel(module: nn.Module, adapter: Bottleneck) -> None:
 
 def marked(model: Any, method: str, settings: Any) -> Any:
     """The model, saying how it can be built again: saved with what was trained, by name."""
-    model.lab_method = {"method": method, "settings": settings.model_dump(mode="json")}
+    model.lab_method = named(method, settings)
     return model

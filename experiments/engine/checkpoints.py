@@ -35,6 +35,7 @@ MOST_OF_THE_TIME = 0.05  # what writing may take of it
 FINAL_MB = (
     200.0  # a finished run's state is kept up to here: full fine-tuning of the real model would leave 1.6 GB a run
 )
+NOT_STATE = ("parameter.", "best.", "method.")  # how the names of tensors begin that are not the optimizer's
 LOOKS_MB = 40.0  # the adapters that a run keeps at its looks take no more: four of LoRA's on the real model
 
 
@@ -172,7 +173,7 @@ def _tensors(trial: Trial, random_state: RandomState, best: Best) -> Iterator[tu
     for i, parameter in enumerate(trial.parameters):
         yield f"parameter.{i}", parameter.detach().contiguous()
         for name, value in trial.optimizer.state[parameter].items():
-            yield f"{name}.{i}", value.contiguous()
+            yield f"{name}.{i}", torch.as_tensor(value).clone()  # bitsandbytes counts steps in an int, and shares maps
     for i, kept in enumerate(best.parameters):
         yield f"best.{i}", kept
     for name, value in _of_method(trial):
@@ -198,11 +199,18 @@ def _put_back(trial: Trial, tensors: dict[str, torch.Tensor]) -> None:
             if tensors[f"parameter.{i}"].shape != parameter.shape:
                 raise KeyError(f"parameter.{i}")
             parameter.copy_(tensors[f"parameter.{i}"])
-            names = [name for name in ("step", "exp_avg", "exp_avg_sq") if f"{name}.{i}" in tensors]
-            trial.optimizer.state[parameter] = {n: tensors[f"{n}.{i}"].to(parameter.device) for n in names}
+            trial.optimizer.state[parameter] = _state(tensors, i, parameter.device)
         for name, value in _of_method(trial):
             if f"method.{name}" in tensors:
                 value.copy_(tensors[f"method.{name}"])
+
+
+def _state(tensors: dict[str, torch.Tensor], i: int, device: torch.device) -> dict[str, Any]:
+    """What the optimizer knew of the i-th parameter; a count that was a Python number is one again."""
+    names = [name for name in tensors if name.endswith(f".{i}") and not name.startswith(NOT_STATE)]
+    found = {name.removesuffix(f".{i}"): tensors[name] for name in names}
+    whole = (torch.int64, torch.int32)
+    return {n: int(t) if not t.dim() and t.dtype in whole else t.to(device) for n, t in found.items()}
 
 
 def kept_looks(train: TrainSettings, adapter_mb: float) -> set[int]:

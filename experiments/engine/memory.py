@@ -62,17 +62,31 @@ def tensor_mb(tensor: Any) -> float:
     return tensor.numel() * tensor.element_size() / 1e6 if torch.is_tensor(tensor) else 0.0
 
 
+def weights_mb(model: Any) -> float:
+    """What the frozen weights of this model take, scales and all, in 10⁶ bytes."""
+    return sum(_weight_mb(p) for p in model.parameters() if not p.requires_grad)
+
+
+def _weight_mb(weight: Any) -> float:
+    state, scales = getattr(weight, "quant_state", None), [getattr(weight, "SCB", None)]
+    if state is not None:
+        scales = [state.absmax, state.state2.absmax if state.nested else None]
+    return tensor_mb(weight) + sum(map(tensor_mb, scales))
+
+
 @dataclass
 class Meter:
     """Memory of one run among others in the same process, all in 10⁶ bytes.
 
     What the run holds from step to step is counted from its tensors; how far a phase ("backward", "update") goes above what
-    was there before it is measured, at its largest batch and with freed memory given back first.
+    was there before it is measured, at its largest batch and with freed memory given back first. `packed_away_mb`: what is
+    saved where the method packs the frozen weights; the unpacked ones stay here for the base alone, and are not the run's.
     """
 
     parameters_mb: float = 0.0
     gradients_mb: float = 0.0
     state_mb: float = 0.0
+    packed_away_mb: float = 0.0
     largest: dict[str, int] = field(default_factory=dict)
     above_mb: dict[str, float] = field(default_factory=dict)
 
@@ -97,4 +111,4 @@ class Meter:
         """
         backward = self.above_mb.get("backward", 0.0) + self.state_mb
         update = self.above_mb.get("update", 0.0) + self.gradients_mb
-        return resting_mb + self.parameters_mb + max(backward, update)
+        return resting_mb - self.packed_away_mb + self.parameters_mb + max(backward, update)

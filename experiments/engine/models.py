@@ -143,6 +143,11 @@ def fresh(base: Base) -> Any:
     return copy.deepcopy(base.model, shared)
 
 
+def named(method: str, settings: Any) -> dict[str, Any]:
+    """A method and its settings as JSON has them: how a saved adapter says what has to be done again."""
+    return {"method": method, "settings": settings.model_dump(mode="json")}
+
+
 def own(model: nn.Module, base: Base) -> list[nn.Parameter]:
     """The trainable parameters, each with storage of its own: the base stays as it is whatever is trained."""
     theirs = {p.data_ptr() for p in base.model.parameters()}

@@ -113,6 +113,8 @@ def find(spec: RunSpec, model: Any, base: Base) -> Prefix | None:
     trained = [LAYER.search(name) for name, p in model.named_parameters() if p.requires_grad]
     if not base.kept.most_mb or not trained or any(found is None for found in trained) or _drops(base.model):
         return None
+    if hasattr(model, "lab_prepared"):  # below, too, it is another model than the base
+        return None
     told = methods.find(spec.method).footprint(module_arch(base.model), spec.settings).lowest
     lowest = min([told, *(int(found.group(1)) for found in trained if found)])
     return Prefix(base, lowest) if lowest else None

@@ -13,7 +13,7 @@ from pathlib import Path
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages whose numbers these are."""
     found = {"python": ".".join(map(str, sys.version_info[:3]))}
-    for package in ("torch", "transformers", "peft", "trl", "tokenizers"):
+    for package in ("torch", "transformers", "peft", "trl", "tokenizers", "bitsandbytes"):
         try:
             found[package] = version(package)
         except PackageNotFoundError:

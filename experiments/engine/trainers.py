@@ -22,7 +22,7 @@ import datasets
 import torch
 from transformers import PrinterCallback
 
-from experiments import objectives, templates
+from experiments import methods, objectives, templates
 from experiments.catalog import tasks
 from experiments.catalog.tasks.base import Pair, Row
 from experiments.engine import data
@@ -68,9 +68,12 @@ def build(order: Order, callback: Any) -> Any:
     return trainer
 
 
-def reference(base: Base) -> Any:
-    """The base once more, as a tree of its own: nothing in memory but the modules."""
-    return fresh(base)
+def reference(base: Base, spec: RunSpec) -> Any:
+    """The base once more, as a tree of its own, prepared (packed) as the run's is: nothing in memory but the modules, or that."""
+    tree, prepare = fresh(base), methods.find(spec.method).prepare
+    if prepare:
+        prepare(tree, spec.settings)
+    return tree
 
 
 def _parts(order: Order, callback: Any) -> dict[str, Any]:

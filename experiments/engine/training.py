@@ -21,7 +21,7 @@ import torch
 
 from experiments import advice, events, methods, objectives, recipe
 from experiments.catalog import tasks
-from experiments.engine import adapters, alignment, checkpoints, data, evaluation, generation, trainers
+from experiments.engine import adapters, alignment, checkpoints, data, evaluation, generation, memory, trainers
 from experiments.engine.checkpoints import Checkpoints, Progress
 from experiments.engine.models import Base
 from experiments.engine.provenance import commit, versions
@@ -132,7 +132,7 @@ def _aligned(now: Run, clock_s: float) -> Generator[events.Event, None, None]:
         now.keep.begun()
     now.between()
     order = trainers.Order(
-        spec, now.base, now.task, now.trial, partial(trainers.reference, now.base), "", progress.step
+        spec, now.base, now.task, now.trial, partial(trainers.reference, now.base, spec), "", progress.step
     )
     with contextlib.closing(alignment.steps(order, now.random_state)) as told:
         for event in told:
@@ -216,6 +216,7 @@ def _started(now: Run) -> events.Started:
         context_tokens=generation.virtual_tokens(now.trial.model),
         resumed_at=now.progress.step,
         without_end=_without_end(now) if now.trial.parameters else None,
+        packed_mb=round(memory.weights_mb(now.trial.model), 1) if methods.find(now.spec.method).prepare else None,
         rows=len(now.task.split(None).train),
         device=torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         threads=torch.get_num_threads(),

@@ -17,7 +17,7 @@ from experiments.catalog import tasks
 from experiments.engine import data, memory, prefix
 from experiments.engine.context import with_examples
 from experiments.engine.loss import completion_loss
-from experiments.engine.models import Base, fresh, own
+from experiments.engine.models import Base, fresh, named, own
 from experiments.recipe import rate_at
 from experiments.specs import RunSpec
 
@@ -109,8 +109,12 @@ def begin(spec: RunSpec, base: Base) -> Trial:
 
     Raises `ValueError` where the examples of few-shot do not fit the context.
     """
-    method = methods.find(spec.method)
-    model: Any = method.attach(fresh(base), spec.settings, base.tokenizer)
+    method, tree = methods.find(spec.method), fresh(base)
+    if method.prepare:
+        method.prepare(tree, spec.settings)
+    model: Any = method.attach(tree, spec.settings, base.tokenizer)
+    if method.prepare:
+        model.lab_prepared = named(spec.method, spec.settings)
     if shown := method.examples(spec.settings):
         task = tasks.of(spec)
         rows = task.split(None).train
@@ -118,10 +122,19 @@ def begin(spec: RunSpec, base: Base) -> Trial:
         model = with_examples(model, base.tokenizer, chosen, task.max_length, task.template)
     parameters = own(model, base)
     model.frozen_prefix = prefix.find(spec, model, base)
-    optimizer = torch.optim.AdamW(groups(model, spec), fused=True) if parameters else None
-    return Trial(
-        model.train(), parameters, optimizer, base.tokenizer.pad_token_id, spec.train.clip, method, spec.train.steps
-    )
+    trial = Trial(
+        model.train(), parameters, optimizer(spec, model) if parameters else None, base.tokenizer.pad_token_id,
+        spec.train.clip, method, spec.train.steps,
+    )  # fmt: skip
+    if method.prepare:
+        trial.meter.packed_away_mb = memory.weights_mb(base.model) - memory.weights_mb(model)
+    return trial
+
+
+def optimizer(spec: RunSpec, model: Any) -> torch.optim.Optimizer:
+    """AdamW, or the method's own, over what trains."""
+    make, found = methods.find(spec.method).optimizer, groups(model, spec)
+    return make(spec.settings, found) if make else torch.optim.AdamW(found, fused=True)
 
 
 def groups(model: Any, spec: RunSpec) -> list[dict[str, Any]]:

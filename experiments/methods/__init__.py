@@ -6,6 +6,7 @@ from difflib import get_close_matches
 
 from experiments.methods import (
     adalora,
+    adapter_fusion,
     bitfit,
     compacter,
     few_shot,
@@ -26,6 +27,7 @@ from experiments.methods import (
     pfeiffer,
     prefix,
     prompt,
+    qlora,
     shira,
     vera,
     zero_shot,
@@ -44,6 +46,7 @@ METHODS: tuple[Method, ...] = (
     full.METHOD,
     few_shot.METHOD,
     zero_shot.METHOD,
+    qlora.METHOD,
     adalora.METHOD,
     loha.METHOD,
     lokr.METHOD,
@@ -57,6 +60,7 @@ METHODS: tuple[Method, ...] = (
     parallel_adapter.METHOD,
     compacter.METHOD,
     mam.METHOD,
+    adapter_fusion.METHOD,
 )
 
 __all__ = ["METHODS", "Method", "Settings", "find"]

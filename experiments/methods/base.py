@@ -71,9 +71,16 @@ class Method:
     """How much faster than the learning rate this parameter learns, by its name and number of dimensions."""
     examples: Callable[[Any], int] = lambda settings: 0
     """How many rows of the task stand before every prompt."""
+    sources: Callable[[Any], tuple[str, ...]] = lambda settings: ()
+    """The finished runs that it builds on, by their ids: who asks has to be allowed to see them."""
     least_steps: int = 0
     """Below so many steps it hardly learns anything."""
     trains: bool = True
+    prepare: Callable[[Any, Any], None] | None = None
+    """`prepare(model, settings)`: what is done to the frozen model before the method is attached, such as packing its weights.
+    Done again where the adapter is loaded."""
+    optimizer: Callable[[Any, Any], Any] | None = None
+    """`optimizer(settings, groups)`: the optimizer over these groups of parameters; None for AdamW."""
     penalty: Callable[[Any], Any] | None = None
     """`penalty(model)`: a scalar whose gradient is added to that of the loss, which is told without it."""
     after_update: Callable[[Any, int, int], None] | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from experiments.accounting import Arch, Tensor
+from experiments.accounting import Arch, Tensor, module_arch
 from experiments.accounting.footprint import Footprint
 from experiments.methods.base import Settings, knob
 
@@ -58,8 +58,37 @@ def check(arch: Arch, settings: BottleneckSettings) -> Iterator[tuple[str, str]]
 
 def footprint(arch: Arch, settings: BottleneckSettings, each: int) -> Footprint:
     """`each` adapters a block: the input of the first matrix, and of the second before and behind the bend."""
-    few = narrow(arch, settings) * (1 if settings.activation in ("relu", "tanh") else 2)
-    return Footprint(a_token=each * (arch.width + few))
+    few = narrow(arch, settings)
+    bent = few * (1 if settings.activation in ("relu", "tanh") else 2)
+    return Footprint(a_token=each * (arch.width + bent), passed=each * arch.layers * 2 * arch.width * few)
+
+
+def of(each: int, where: str) -> dict[str, Any]:
+    """What a method of `each` adapters a block says of itself, but for its name and how it is attached."""
+
+    def formula(arch: Arch, settings: BottleneckSettings) -> str:
+        width, few = arch.width, narrow(arch, settings)
+        return f"{where}: {f'{each} · ' * (each > 1)}{arch.layers} · (2 · {width} · {few} + {few} + {width})"
+
+    return {
+        "count": lambda arch, settings: each * arch.layers * size(arch, settings),
+        "formula": formula,
+        "footprint": lambda arch, settings: footprint(arch, settings, each),
+        "check": check,
+        "starts_at_base": lambda settings: True,
+    }
+
+
+def stand_behind(model: Any, settings: BottleneckSettings, places: tuple[bool, ...]) -> None:
+    """Put an adapter behind the attentions (True), behind the feed-forwards (False), or both."""
+    from experiments.engine import bottleneck
+
+    arch = module_arch(model)
+    for attention in places:
+        stand(
+            model, ways_out(arch, attention), 1, bottleneck.after,
+            lambda: bottleneck.plain(arch.width, narrow(arch, settings), settings.activation),
+        )  # fmt: skip
 
 
 def stand(model: Any, tensors: list[Tensor], up: int, put: Any, make: Any) -> None:

@@ -18,7 +18,7 @@ from pydantic import ValidationInfo, field_validator
 from experiments.accounting import LAYER, Arch, Tensor, layer_indices
 from experiments.accounting.footprint import Footprint
 from experiments.methods.base import Method, Settings, knob
-from experiments.methods.targets import ALL, adapted, check_rank, check_targets
+from experiments.methods.targets import ALL, LAYERS, Names, adapted, check_rank, check_targets, lowest
 
 STARTS: dict[str, Any] = {
     "default": True,
@@ -45,17 +45,12 @@ class LoraSettings(Settings):
         low="0 is right for short runs.",
         high="Above 0.3 the adapter hardly sees its input.",
     )  # fmt: skip
-    targets: tuple[str, ...] = knob(
+    targets: Names = knob(
         (ALL,), "Target modules", min_length=1, max_length=32,
         low="q_proj, v_proj is the paper's choice: a fifth of the parameters, a step a third faster, and it learns less in it.",
         high="all-linear adapts every matrix of a block; on small models it learns most and forgets least (docs/LOG.md).",
     )  # fmt: skip
-    layers: str = knob(
-        "all", "Layers", max_length=200,
-        low="“last 6” skips the backward pass below and is faster.",
-        high="“all” learns most; “0-5,12” names single layers.",
-    )  # fmt: skip
-
+    layers: str = LAYERS
     rslora: bool = knob(
         False, "Rank-stabilised", later=True,
         low="Off: the update is scaled by alpha / rank, so a high rank learns slowly.",
@@ -94,12 +89,6 @@ class LoraSettings(Settings):
             )
         return value
 
-    @field_validator("targets", mode="before")
-    @classmethod
-    def split(cls, value: object) -> object:
-        """A comma-separated line is a list of names."""
-        return tuple(t.strip() for t in value.split(",") if t.strip()) if isinstance(value, str) else value
-
 
 def count(arch: Arch, settings: LoraSettings) -> int:
     found = adapted(arch, settings)
@@ -120,12 +109,17 @@ def biases(arch: Arch, settings: LoraSettings) -> list[Tensor]:
 
 def footprint(arch: Arch, settings: LoraSettings) -> Footprint:
     found = adapted(arch, settings)
-    lowest = min((t.layer for t in found if t.layer is not None), default=0)
     moved = tuple(biases(arch, settings))
     return Footprint(
-        lowest=0 if settings.bias == "all" else lowest, moved=moved, beside=tuple(found), rank=settings.rank,
+        lowest=0 if settings.bias == "all" else lowest(found), moved=moved, beside=tuple(found), rank=settings.rank,
         dropout=settings.dropout > 0, dora=settings.dora,
     )  # fmt: skip
+
+
+def saved_rank(settings: Any) -> int:
+    """The rank that the saved adapter has: a PiSSA's is twice its own."""
+    rank: int = settings.rank
+    return 2 * rank if getattr(settings, "init", "") == "pissa" else rank
 
 
 def stored(arch: Arch, settings: LoraSettings) -> int:

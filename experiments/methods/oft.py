@@ -13,15 +13,7 @@ from typing import Any
 from experiments.accounting import Arch, Tensor
 from experiments.accounting.footprint import Footprint
 from experiments.methods.base import Method, knob
-from experiments.methods.targets import (
-    TargetSettings,
-    adapted,
-    by_matrix,
-    check_plain,
-    check_targets,
-    lowest,
-    module_names,
-)
+from experiments.methods.targets import TargetSettings, adapted, by_matrix, check_targets, lowest, module_names, plain
 
 
 class OftSettings(TargetSettings):
@@ -42,8 +34,7 @@ def size(arch: Arch, settings: OftSettings, tensor: Tensor) -> int:
     return blocks * settings.block * (settings.block - 1) // 2
 
 
-def check(arch: Arch, settings: OftSettings) -> Iterator[tuple[str, str]]:
-    yield from check_plain(arch, "OFT")
+def divides(arch: Arch, settings: OftSettings) -> Iterator[tuple[str, str]]:
     found = list(check_targets(arch, settings))
     yield from found
     widths = () if found else sorted({arch.fan_in(t) for t in adapted(arch, settings)})
@@ -84,8 +75,9 @@ METHOD = Method(
         f"{by_matrix(arch, settings, lambda t: size(arch, settings, t))}"
     ),
     footprint=footprint,
-    check=check,
+    check=plain("OFT", divides),
     attach=attach,
+    # Lab Nano, held-out loss: 1e-3 0.14, 3e-3 0.04, 1e-2 0.24 with three quarters of the facts lost.
     learning_rate=lambda settings: 3e-3,
     usual_rates=(1e-4, 1e-2),
     starts_at_base=lambda settings: True,

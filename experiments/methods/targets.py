@@ -2,36 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any
 
-from pydantic import field_validator
+from pydantic import BeforeValidator
 
 from experiments.accounting import Arch, Tensor, layer_indices, module_arch
+from experiments.accounting.footprint import Footprint
 from experiments.methods.base import Settings, knob
 
 ALL = "all-linear"
 
 
+def split(value: object) -> object:
+    """A comma-separated line is a list of names."""
+    return tuple(t.strip() for t in value.split(",") if t.strip()) if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(split)]
+LAYERS: Any = knob(
+    "all", "Layers", max_length=200,
+    low="“last 6” skips the backward pass below and is faster.",
+    high="“all” learns most; “0-5,12” names single layers.",
+)  # fmt: skip
+
+
 class TargetSettings(Settings):
     """Target modules by name, and the layers they are taken from."""
 
-    targets: tuple[str, ...] = knob(
+    targets: Names = knob(
         (ALL,), "Target modules", min_length=1, max_length=32,
         low="Few, such as q_proj, v_proj: a fraction of the parameters, a quicker step, and it learns less in it.",
         high="all-linear adapts every matrix of a block.",
     )  # fmt: skip
-    layers: str = knob(
-        "all", "Layers", max_length=200,
-        low="“last 6” skips the backward pass below and is faster.",
-        high="“all” learns most; “0-5,12” names single layers.",
-    )  # fmt: skip
-
-    @field_validator("targets", mode="before")
-    @classmethod
-    def split(cls, value: object) -> object:
-        """A comma-separated line is a list of names."""
-        return tuple(t.strip() for t in value.split(",") if t.strip()) if isinstance(value, str) else value
+    layers: str = LAYERS
 
 
 def adapted(arch: Arch, settings: Any) -> list[Tensor]:
@@ -71,13 +75,27 @@ def check_rank(arch: Arch, settings: Any) -> Iterator[tuple[str, str]]:
         yield "rank", sentence
 
 
-def check_plain(arch: Arch, title: str) -> Iterator[tuple[str, str]]:
-    """For adapters that PEFT puts on plain linear layers only."""
-    if arch.transposed:
-        yield (
-            "",
-            f"{title} stands at plain linear layers; this model's matrices lie the other way round, as GPT-2's do.",
-        )
+Check = Callable[[Arch, Any], Iterator[tuple[str, str]]]
+
+
+def plain(title: str, then: Check = check_rank) -> Check:
+    """A check for adapters that PEFT puts on plain linear layers only, and then another."""
+
+    def check(arch: Arch, settings: Any) -> Iterator[tuple[str, str]]:
+        if arch.transposed:
+            yield (
+                "",
+                f"{title} stands at plain linear layers; this model's matrices lie the other way round, as GPT-2's do.",
+            )
+        yield from then(arch, settings)
+
+    return check
+
+
+def multiplied_out(arch: Arch, settings: Any) -> Footprint:
+    """Of adapters whose update is made whole in every step, which takes the room of the matrix itself."""
+    found = adapted(arch, settings)
+    return Footprint(lowest=lowest(found), beside=tuple(found), fixed=sum(t.size for t in found))
 
 
 def module_names(model: Any, settings: Any) -> list[str]:

@@ -119,6 +119,7 @@ def ia3(model: Any, s: Any, arch: Arch) -> IA3Config:
 
 BY_PEFT: dict[str, Callable[[Any, Any, Arch], Any]] = {
     "lora": lora,
+    "qlora": lambda model, s, arch: LoraConfig(r=s.rank, target_modules=targets(model, s)),
     "prompt": lambda model, s, arch: PromptTuningConfig(task_type=task(arch), num_virtual_tokens=s.virtual_tokens),
     "prefix": prefix,
     "p-tuning": lambda model, s, arch: PromptEncoderConfig(
@@ -149,8 +150,10 @@ IN_PLACE: dict[str, Callable[[str, Any], bool]] = {
     "few-shot": lambda name, s: False,
     "zero-shot": lambda name, s: False,
 }
-OWN = ("houlsby", "pfeiffer", "parallel-adapter", "compacter", "mam")
-"""Methods whose modules are the lab's own: counted as torch has them, attached on the meta device."""
+PLAIN_ONLY = ("loha", "lokr", "oft", "shira", "qlora")
+OWN = ("houlsby", "pfeiffer", "parallel-adapter", "compacter", "mam", "adapter-fusion")
+"""Methods whose modules are the lab's own: counted as torch has them, attached on the meta device; AdapterFusion, which needs
+adapters to fuse, in test_methods.py."""
 CASES = [
     ("lora", {}), ("lora", {"rank": 1, "layers": "last 1"}), ("lora", {"rank": 16, "layers": "0,2"}), ("lora", {"targets": "VIEW"}),
     ("lora", {"dora": True}), ("lora", {"bias": "all", "layers": "last 1"}), ("lora", {"bias": "lora_only"}),
@@ -162,7 +165,7 @@ CASES = [
     ("oft", {}), ("oft", {"share": True, "targets": "VIEW"}), ("shira", {}), ("llama-adapter", {}),
     ("llama-adapter", {"last_layers": 2}), ("p-tuning-v2", {}),
     ("houlsby", {}), ("pfeiffer", {"reduction": 8}), ("parallel-adapter", {}), ("compacter", {}), ("compacter", {"products": 2, "rank": 3}),
-    ("mam", {}),
+    ("mam", {}), ("qlora", {}), ("qlora", {"rank": 4, "targets": "VIEW"}),
 ]  # fmt: skip
 
 
@@ -182,7 +185,7 @@ def cannot(family: str, method: str, settings: Mapping[str, Any], model: Any) ->
         return "" if any(n.endswith(".bias") for n, _ in model.named_parameters()) else "no biases"
     if method == "llama-adapter":
         return "" if family in ("llama", "mistral") else "made for llama and mistral"
-    return "plain linear layers" if family == "gpt2" and method in ("loha", "lokr", "oft", "shira") else ""
+    return "plain linear layers" if family == "gpt2" and method in PLAIN_ONLY else ""
 
 
 @pytest.mark.parametrize("family", ONE_A_FAMILY)
@@ -199,7 +202,9 @@ def test_it_counts_what_peft_reports(family, method, settings):
     if method in BY_PEFT:
         model = get_peft_model(model, BY_PEFT[method](model, spec.settings, arch))
         for n, p in model.named_parameters():
-            if ".ranknum." in n:  # AdaLoRA writes its rank down as a parameter, which no optimizer is given
+            if (
+                ".ranknum." in n
+            ):  # AdaLoRA's rank as a parameter: learnable here alone, since a meta model is not on the CPU
                 p.requires_grad_(False)
         ranks = sum(".ranknum." in n for n, _ in model.named_parameters())
         trainable_there, all_there = model.get_nb_trainable_parameters()
@@ -213,6 +218,14 @@ def test_it_counts_what_peft_reports(family, method, settings):
         moved = [p.numel() for n, p in model.named_parameters() if IN_PLACE[method](n, spec.settings)]
         assert counted.trainable == sum(moved) and counted.with_method == model.num_parameters()
     assert counted.percent == pytest.approx(100 * counted.trainable / arch.total)
+
+
+def test_the_rank_that_adalora_divides_by_never_trains():
+    """Also where the model is not on the CPU, as here: PEFT makes it anew there, learnable."""
+    model, _ = small("llama")
+    tuned = methods.find("adalora").attach(model.requires_grad_(False), methods.find("adalora").Settings(), None)
+    ranks = [p for n, p in tuned.named_parameters() if ".ranknum." in n]
+    assert len(ranks) == 3 * 7 and not any(p.requires_grad for p in ranks)
 
 
 def test_every_method_is_compared():

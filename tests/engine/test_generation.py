@@ -27,7 +27,9 @@ PROMPTS = [
 METHODS = [("zero-shot", {}), ("lora", {}), ("prompt", {"virtual_tokens": 5}), ("prefix", {"virtual_tokens": 5}),
            ("prefix", {"virtual_tokens": 3, "projection": True}), ("full", {}), ("few-shot", {"examples": 2}),
            ("p-tuning", {"virtual_tokens": 4}), ("llama-adapter", {}), ("houlsby", {}),
-           ("mam", {"virtual_tokens": 3, "scale": 0.5})]  # fmt: skip
+           ("mam", {"virtual_tokens": 3, "scale": 0.5}), ("qlora", {}), ("qlora", {"weights": "int8"})]  # fmt: skip
+RATES = {"houlsby": 1e-2, "mam": 2e-2}
+"""Where ten times the default makes every answer the same commas."""
 every_method = pytest.mark.parametrize(
     ("method", "settings"),
     METHODS,
@@ -43,6 +45,8 @@ every_method = pytest.mark.parametrize(
         "llama-adapter",
         "houlsby",
         "mam",
+        "qlora",
+        "qlora-int8",
     ],
 )
 LENGTH = 12
@@ -61,7 +65,7 @@ def tuned(base) -> Any:
         name = f"{method}{settings}"
         if name not in made:
             found = methods.find(method)
-            rate = 10 * found.learning_rate(found.Settings(**settings))
+            rate = RATES.get(method) or 10 * found.learning_rate(found.Settings(**settings))
             with RandomState(0):
                 trial = training.begin(run_spec(method, rate=rate, **settings), base)
             rows = [data.encode(base.tokenizer, row, FEW.max_length) for row in FEW.split(None).train[:2]]

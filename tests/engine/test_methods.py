@@ -13,10 +13,10 @@ import pytest
 import torch
 from peft import PeftModel
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig, LlamaConfig, LlamaForCausalLM
 
 from experiments import methods
-from experiments.accounting import folder_arch
+from experiments.accounting import folder_arch, module_arch
 from experiments.engine import adapters, context, data, models, training
 from experiments.engine.randomness import RandomState
 from experiments.specs import SpecError, check
@@ -24,9 +24,11 @@ from tests.engine.conftest import FEW, run_spec, untouched
 from tests.models import tiny_llama
 
 FITTED: dict[str, dict[str, Any]] = {
+    "adapter-fusion": {"runs": "aaaaaaaaaaaa,bbbbbbbbbbbb"},
     "partial": {"last_layers": 1}, "few-shot": {"examples": 1}, "compacter": {"reduction": 8}, "adalora": {"final_rank": 11},
 }  # fmt: skip
-"""Settings where the defaults want more layers, context or width."""
+"""Settings where the defaults want more layers, context or width, or runs to build on. AdaLoRA at its own 8 of 12 takes all
+directions of one of so few matrices, which then moves no more; that it ends at its budget has a test of its own."""
 VARIANTS = [(m.key, FITTED.get(m.key, {})) for m in methods.METHODS] + [
     ("lora", {"layers": "last 1"}),
     ("lora", {"targets": "all-linear", "rank": 3, "alpha": 6}),
@@ -59,10 +61,12 @@ VARIANTS = [(m.key, FITTED.get(m.key, {})) for m in methods.METHODS] + [
     ("houlsby", {"activation": "gelu", "reduction": 4}),
     ("compacter", {"rank": 2, "products": 2}),
     ("llama-adapter", {"last_layers": 1}),
+    ("qlora", {"double": False, "optimizer": "paged-adamw-8bit", "layers": "last 1"}),
+    ("qlora", {"weights": "int8", "dropout": 0.2}),
 ]
 WHOLE_TENSORS = ("full", "partial", "bitfit")
 """Methods that PEFT has no adapter for: they move tensors of the model itself."""
-OUR_OWN = ("houlsby", "pfeiffer", "parallel-adapter", "compacter", "mam")
+OUR_OWN = ("houlsby", "pfeiffer", "parallel-adapter", "compacter", "mam", "adapter-fusion")
 """Methods that PEFT has no adapter for: they put small networks of the lab's own into the model."""
 TRAINED = [(m, s) for m, s in VARIANTS if methods.find(m).trains]
 TRAINED_NAMES = {
@@ -84,6 +88,8 @@ TRAINED_NAMES = {
     "oft": lambda name: ".oft_R." in name,
     "shira": lambda name: ".shira_weight." in name,
     "llama-adapter": lambda name: ".adaption_" in name,
+    "qlora": lambda name: ".lora_" in name,
+    "adapter-fusion": lambda name: ".mlp.down_proj.adapter." in name and ".adapters." not in name,
     "houlsby": lambda name: ".adapter." in name,
     "pfeiffer": lambda name: ".mlp.down_proj.adapter." in name,
     "parallel-adapter": lambda name: ".mlp.adapter." in name,
@@ -131,6 +137,20 @@ def base(request, base, biased_base):
 def folder(request, tiny, biased):
     """Where that base lies."""
     return biased if wants_biases(request) else tiny
+
+
+@pytest.fixture(autouse=True)
+def to_fuse(request, base, own_home):
+    """Where a method fuses adapters, two of them trained in this test's lab, on the base of the test."""
+    named = getattr(request.node, "callspec", None)
+    if named and named.params.get("method") == "adapter-fusion":
+        other = {"test_counted_on_gpt2": "gpt2_base", "test_counted_with_biases": "biased_base"}
+        their = other.get(request.node.originalname)
+        on = request.getfixturevalue(their) if their else base
+        for seed, run in enumerate(FITTED["adapter-fusion"]["runs"].split(",")):
+            trial = begin(on, "pfeiffer", {}, seed)
+            advance(trial, on, 2, seed)
+            adapters.save(trial.model, own_home / "adapters" / f"{run}-1")
 
 
 @pytest.fixture
@@ -216,6 +236,45 @@ def test_a_pissa_adapter_is_saved_as_an_ordinary_one_for_the_same_base(scaling, 
     adapters.save(trial.model, tmp_path / "adapter")
     saved = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
     assert saved["r"] == 8 and saved["init_lora_weights"] is True
+
+
+def test_fusion_is_a_mean_of_its_adapters_at_first_and_names_what_cannot_be_fused(base, own_home):
+    """With values at the identity and even attention; reading another shape, another method, nothing."""
+    from experiments.engine import bottleneck
+
+    each = [bottleneck.plain(8, 2, "relu") for _ in range(2)]
+    for adapter in each:
+        torch.nn.init.normal_(adapter.up.weight)
+    fusion, x = bottleneck.Fusion(8, each), torch.randn(3, 8)
+    torch.nn.init.zeros_(fusion.query.weight)
+    torch.testing.assert_close(fusion(x), (each[0](x) + each[1](x)) / 2, rtol=0, atol=1e-4)
+    arch = module_arch(base.model)
+    for run, method, attempt in (("a" * 12, "houlsby", 1), ("b" * 12, "pfeiffer", 1), ("b" * 12, "pfeiffer", 2)):
+        adapters.save(begin(base, method, {}).model, own_home / "adapters" / f"{run}-{attempt}")
+    said = {
+        "": "Name two to six different Pfeiffer runs",
+        "b" * 12: "Name two to six different Pfeiffer runs",
+        f"{'a' * 12},{'b' * 12}": f"Run {'a' * 12} is no finished Pfeiffer run on this machine",
+        f"{'c' * 12},{'b' * 12}": f"Run {'c' * 12} is no finished Pfeiffer run on this machine",
+    }
+    for runs, sentence in said.items():
+        with pytest.raises(SpecError, match=sentence):
+            check(run_spec("adapter-fusion", runs=runs), arch)
+    wider = module_arch(LlamaForCausalLM(LlamaConfig(hidden_size=32, num_hidden_layers=2, vocab_size=90)))
+    with pytest.raises(SpecError, match="does not fit this model: its adapters are of another one"):
+        check(run_spec("adapter-fusion", runs=f"{'b' * 12},{'d' * 12}"), wider)
+
+
+def test_adalora_ends_at_its_budget(base):
+    """As many directions as the rank in the end for each matrix on average, wherever they are left."""
+    trial = begin(base, "adalora", {})
+    trial.steps = 12
+    advance(trial, base, 12)
+    left = trial.model.base_model.rankallocator.left
+    kept = sum(int(mask.sum()) for mask in left.values())
+    assert kept == 8 * len(left) and len({int(mask.sum()) for mask in left.values()}) > 1
+    moved = {n.replace("default", ""): p for n, p in trial.model.named_parameters() if ".lora_E." in n}
+    assert sum(int((p != 0).sum()) for p in moved.values()) <= kept  # what was taken away is zero
 
 
 def test_bitfit_says_that_a_model_has_no_biases(tiny):
@@ -304,7 +363,7 @@ def test_saved_and_loaded_it_gives_the_same_logits(method, settings, base, weigh
     advance(trial, base, 3)
     size = adapters.save(trial.model, tmp_path / "adapter")
     assert size == sum(f.stat().st_size for f in (tmp_path / "adapter").iterdir())
-    assert [p.name for p in tmp_path.iterdir()] == ["adapter"] and not list(tmp_path.glob("**/*.bin"))
+    assert {p.name for p in tmp_path.iterdir()} - {"home"} == {"adapter"} and not list(tmp_path.glob("**/*.bin"))
     loaded = adapters.load(base, tmp_path / "adapter")
     expected = logits(trial.model, base)
     torch.testing.assert_close(logits(loaded, base), expected, rtol=0, atol=1e-5)
@@ -312,12 +371,24 @@ def test_saved_and_loaded_it_gives_the_same_logits(method, settings, base, weigh
     assert not loaded.training and weights()
 
 
+def packing(method: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """How transformers packs the same base; nothing for a method that does not."""
+    if method != "qlora":
+        return {}
+    if settings.get("weights") == "int8":
+        return {"quantization_config": BitsAndBytesConfig(load_in_8bit=True, llm_int8_threshold=0.0)}
+    double = settings.get("double", True)
+    config = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=double)
+    return {"quantization_config": config}
+
+
 @peft_variants
 def test_plain_peft_loads_the_adapter(method, settings, base, folder, tmp_path):
     trial = begin(base, method, settings)
     advance(trial, base, 3)
     adapters.save(trial.model, tmp_path / "adapter")
-    plain = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(folder), tmp_path / "adapter").eval()
+    plain_base = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, **packing(method, settings))
+    plain = PeftModel.from_pretrained(plain_base, tmp_path / "adapter").eval()
     torch.testing.assert_close(logits(plain, base), logits(trial.model, base), rtol=0, atol=1e-5)
 
 
@@ -340,7 +411,7 @@ def test_an_adapter_that_is_gone_is_named(base, tmp_path):
 
 # ---- count() on other architectures
 
-PLAIN_ONLY = ("loha", "lokr", "oft", "shira")
+PLAIN_ONLY = ("loha", "lokr", "oft", "shira", "qlora")
 """Methods that PEFT has for plain linear layers only, not for GPT-2's."""
 GPT2 = [
     (m, s) for m, s in VARIANTS if "q_proj" not in s.get("targets", "") and m not in (*PLAIN_ONLY, "llama-adapter")

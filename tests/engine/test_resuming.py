@@ -49,6 +49,7 @@ CASES: dict[str, dict[str, Any]] = {
     "p-tuning": {"method": "p-tuning", "settings": {"encoder": "LSTM", "hidden": 16, "dropout": 0.2}},
     "pissa": {"settings": {"init": "pissa"}},
     "adalora": {"method": "adalora"},  # scores and the directions that are left
+    "qlora": {"method": "qlora", "settings": {"optimizer": "paged-adamw-8bit", "rank": 64}},  # moments in 8 bits
     "patience": {"method": "full", "learning_rate": 3e-2, "steps": 16, "looks": 8, "patience": 2},
 }
 

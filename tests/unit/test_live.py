@@ -137,3 +137,14 @@ def test_unknown_runs_are_dropped(lab):
     lab.jobs.submit([spec()], "anna")
     assert visitor.known(lab.store, [spec().run_id, "0123456789ab", spec().run_id], "anna") == [spec().run_id]
     assert record("lora").run_id != ""
+
+
+def test_packing_is_told_in_time_beside_lora():
+    both = [finished("lora"), finished("qlora")]
+    (line,) = [line for line in sentences.status(snapshot(*both))["lines"] if "QLoRA took" in line]
+    assert line == "A step of QLoRA took 1.0 × one of LoRA here: packed weights are unpacked at each use."
+    assert (
+        sentences.packed_against_plain(both[1:])
+        == sentences.packed_against_plain([both[0], running("qlora", [2.0])])
+        == ""
+    )

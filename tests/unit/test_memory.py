@@ -31,6 +31,16 @@ def test_weights_by_precision():
     assert saved == pytest.approx(0.373, abs=0.001)  # QLoRA (Dettmers et al. 2023), section 3: 0.373 bits a parameter
 
 
+def test_a_method_that_packs_the_base_is_weighed_as_it_packs():
+    """QLoRA's matrices in 4 bits, all else as the lab has it; its own optimizer's moments in 8."""
+    inside = sum(t.size for t in SMOL.linears)
+    packed, plain = memory(method="qlora", settings={"double": False}), memory()
+    assert packed.weights == inside * 0.5625 + 4 * (SMOL.total - inside)
+    assert (packed.trained, packed.optimizer, packed.activations) == (plain.trained, plain.optimizer, plain.activations)
+    eighth = memory(method="qlora", settings={"optimizer": "paged-adamw-8bit"})
+    assert eighth.optimizer == eighth.pageable == memory(optimizer="paged-adamw-8bit").optimizer
+
+
 @pytest.mark.parametrize(("optimizer", "bytes_each"), [("adamw", 8), ("sgd", 0), ("adamw-8bit", 2 + 8 / 256)])
 def test_optimizer_states(optimizer, bytes_each):
     found = memory(method="full", optimizer=optimizer)
@@ -69,17 +79,26 @@ def test_what_grows_with_what():
     assert memory(method="zero-shot").activations == 0
 
 
-def test_a_pass_that_is_saved_is_not_counted():
-    def work(method, **settings):
-        found = methods.find(method)
-        return compute.flops(SMOL, found, found.Settings(**settings), Load())
+def work(method, **settings):
+    found = methods.find(method)
+    return compute.flops(SMOL, found, found.Settings(**settings), Load())
 
+
+def test_a_pass_that_is_saved_is_not_counted():
     full, lora, last = work("full"), work("lora"), work("partial", last_layers=1)
     assert full.forward == pytest.approx(full.to_weights, rel=0.1)
     assert lora.to_weights < full.to_weights / 20 and lora.total < 0.72 * full.total
     assert last.to_inputs < lora.to_inputs / 3 and work("zero-shot").total == 0
     matrices = sum(t.size for t in SMOL.linears) + 49152 * 576
     assert full.total == pytest.approx(6 * matrices * 4 * 128, rel=0.05)  # the rule of six operations a parameter
+
+
+def test_small_networks_are_passed_by_every_token():
+    load = Load()
+    tokens = load.batch_size * load.tokens
+    with_them, without = (work(m) for m in ("houlsby", "layernorm"))
+    assert with_them.forward - without.forward == tokens * 2 * 2 * 30 * 2 * 576 * 36
+    assert with_them.to_weights == tokens * 2 * 2 * 30 * 2 * 576 * 36
 
 
 def test_compute_optimal_as_in_the_papers_table():

@@ -176,8 +176,8 @@ WRONG = [
      "Did you mean “pirate”?"),
     ({"method": "lorra"}, "method",
      "There is no method “lorra”; there are lora, prompt, prefix, p-tuning, ia3, layernorm, bitfit, partial, full, "
-     "few-shot, zero-shot, adalora, loha, lokr, vera, oft, shira, p-tuning-v2, "
-     "llama-adapter, houlsby, pfeiffer, parallel-adapter, compacter, mam. Did you mean “lora”?"),
+     "few-shot, zero-shot, qlora, adalora, loha, lokr, vera, oft, shira, p-tuning-v2, "
+     "llama-adapter, houlsby, pfeiffer, parallel-adapter, compacter, mam, adapter-fusion. Did you mean “lora”?"),
     ({"colour": "red"}, "colour", "There is no setting “colour” here; there are schema_version, model, weights, task, "
      "method, settings, objective, goal, train, seed, template, data, start."),
     ({"schema_version": 2}, "schema_version", "schema_version must be one of 1."),
@@ -241,7 +241,9 @@ def test_a_soft_prompt_must_leave_room():
         check(run_spec(method="prompt"), short)
 
 
-@pytest.mark.parametrize("method", [m for m in methods.METHODS if m.key != "bitfit"], ids=lambda m: m.key)
+@pytest.mark.parametrize(
+    "method", [m for m in methods.METHODS if m.key not in ("bitfit", "adapter-fusion")], ids=lambda m: m.key
+)
 def test_the_defaults_fit_the_real_model(method):
     check(run_spec(method=method.key), ARCH)
 

@@ -1,0 +1,51 @@
+"""Who may build on which runs."""
+
+import pytest
+
+from experiments import access, specs
+from experiments.specs import RunSpec, SpecError
+from experiments.store import Store
+from tests.unit.runs import put
+
+PFEIFFER = {"model": "lab-nano", "weights": "w", "task": "storyteller", "method": "pfeiffer"}
+
+
+@pytest.fixture
+def store(tmp_path) -> Store:
+    return Store(tmp_path / "lab.sqlite")
+
+
+def build(**changes) -> RunSpec:
+    return specs.build(RunSpec, {**PFEIFFER, **changes})
+
+
+def fused(*runs: RunSpec, **changes) -> RunSpec:
+    return build(method="adapter-fusion", settings={"runs": [run.run_id for run in runs]}, **changes)
+
+
+def refused(store: Store, spec: RunSpec, owner: str = "ann") -> str:
+    with pytest.raises(SpecError) as caught:
+        access.require_sources(store, spec, owner)
+    (problem,) = caught.value.problems
+    assert problem.field == "settings.runs"
+    return problem.sentence
+
+
+def test_finished_runs_of_the_same_base_can_be_built_on(store):
+    runs = build(), build(task="new-facts")
+    for run in runs:
+        put(store, run)
+    access.require_sources(store, fused(*runs), "ann")
+    access.require_sources(store, build(), "ann")  # a method that builds on none
+    assert refused(store, fused(runs[0], build(seed=9))).endswith("is not a finished run of this lab.")
+    assert refused(store, fused(*runs, weights="other")).endswith("was trained on another base model.")
+
+
+def test_runs_on_own_rows_are_their_owners_and_stay_in_runs_on_those_rows(store):
+    rows = {"task": "data:" + "0" * 32, "data": {"completion": "text"}}
+    own = build(**rows), build(**rows, seed=1)
+    for run in own:
+        put(store, run)
+    assert refused(store, fused(*own, **rows), "bob").startswith("There is no run")
+    assert "on own rows" in refused(store, fused(*own))
+    access.require_sources(store, fused(*own, **rows), "ann")
