@@ -1,8 +1,9 @@
 """Real runs that ship with the lab, so that a newcomer sees a result before training anything.
 
-One JSON-lines file a run in `assets/recorded`: the first line its spec, then its events as stored. One sweep, in
-`assets/recorded/sweep`: the first line its spec, then a line a cell, its spec and of its events those that the page draws. Written from
-a store by `python -m experiments record`, read with the same fold as every other run.
+One JSON-lines file a run in `assets/recorded`: the first line its spec, then its events as stored. Beside that comparison one run of
+each method on a real model, in `assets/recorded/methods`: its spec and of its events those that the page draws. One sweep, in
+`assets/recorded/sweep`: the first line its spec, then a line a cell, kept as those runs are. Written from a store by
+`python -m experiments record`, read with the same fold as every other run.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from experiments import analysis, events
+from experiments import analysis, events, methods
 from experiments.analysis import Record
 from experiments.specs import RunSpec
 from experiments.store import Row, Store
@@ -24,6 +25,8 @@ FOLDER = Path(__file__).parents[1] / "assets" / "recorded"
 @cache
 def rows(run_id: str) -> tuple[RunSpec, tuple[Row, ...]]:
     """Spec and events of a recorded run. Raises `FileNotFoundError`."""
+    if (file := FOLDER / "methods" / f"{run_id}.json").exists():
+        return _kept(file.read_text("utf8"))
     first, *rest = (FOLDER / f"{run_id}.jsonl").read_text("utf8").splitlines()
     parsed = [json.loads(line) for line in rest]
     stored = tuple(Row(r["seq"], r["time_s"], events.ADAPTER.validate_python(r["event"])) for r in parsed)
@@ -35,6 +38,47 @@ def load() -> list[analysis.Record]:
     found = [rows(file.stem) for file in FOLDER.glob("*.jsonl")]
     found.sort(key=lambda pair: pair[1][0].time_s)
     return [analysis.fold(analysis.Record(spec, spec.run_id), stored) for spec, stored in found]
+
+
+@cache
+def gallery() -> tuple[analysis.Record, ...]:
+    """One run of each method on a real model, in the methods' order."""
+    found = [rows(file.stem) for file in (FOLDER / "methods").glob("*.json")]
+    order = [method.key for method in methods.METHODS]
+    found.sort(key=lambda pair: order.index(pair[0].method))
+    return tuple(analysis.fold(analysis.Record(spec, spec.run_id), stored) for spec, stored in found)
+
+
+def record_method(store: Store, run_id: str, folder: Path = FOLDER / "methods") -> Path:
+    """Write a finished run of the store beside those of the other methods, in the place of an earlier one of its own. Raises
+    `ValueError` where it has not finished."""
+    entry = store.entry(run_id)
+    if entry is None or entry.last != "finished":
+        raise ValueError(f"Run “{run_id[:40]}” is not a finished run of this store.")
+    spec = RunSpec.model_validate_json(entry.spec)
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.json"):
+        if json.loads(old.read_text("utf8"))["spec"]["method"] == spec.method:
+            old.unlink()
+    target = folder / f"{run_id}.json"
+    told = store.events(entry.key)
+    target.write_text(_line(spec, _drawn([row.event for row in told]), told[-1].time_s) + "\n", "utf8")
+    return target
+
+
+def _line(spec: RunSpec, told: list[dict[str, Any]], at_s: float = 0.0) -> str:
+    """A run as JSON: its spec, the events that are drawn, and the Unix time of its end."""
+    said = {"spec": spec.model_dump(mode="json"), "at_s": round(at_s), "events": told}
+    return json.dumps(said, separators=(",", ":"))
+
+
+def _kept(line: str) -> tuple[RunSpec, tuple[Row, ...]]:
+    """Spec and events of what `_line` wrote."""
+    said = json.loads(line)
+    told = (
+        Row(i, said.get("at_s", 0.0), events.ADAPTER.validate_python(event)) for i, event in enumerate(said["events"])
+    )
+    return RunSpec.model_validate(said["spec"]), tuple(told)
 
 
 def record(store: Store, run_id: str, folder: Path = FOLDER) -> Path:
@@ -64,9 +108,7 @@ def sweep(folder: Path = FOLDER / "sweep") -> tuple[Progress, dict[str, Record]]
     first, *lines = file.read_text("utf8").splitlines()
     found = {}
     for line in lines:
-        cell = json.loads(line)
-        spec = RunSpec.model_validate(cell["spec"])
-        told = [Row(i, 0.0, events.ADAPTER.validate_python(event)) for i, event in enumerate(cell["events"])]
+        spec, told = _kept(line)
         found[spec.run_id] = analysis.fold(Record(spec, spec.run_id), told)
     return records.recorded(SweepSpec.model_validate_json(first), list(found.values())), found
 
@@ -80,8 +122,7 @@ def record_sweep(store: Store, sweep_id: str, folder: Path = FOLDER / "sweep") -
     for cell in table.cells(store, found.sweep_id, found.owner):
         entry = store.entry(cell.run_id)
         told = _drawn([row.event for row in store.events(entry.key)]) if entry else []
-        spec = RunSpec.model_validate_json(cell.spec).model_dump(mode="json")
-        lines.append(json.dumps({"spec": spec, "events": told}, separators=(",", ":")))
+        lines.append(_line(RunSpec.model_validate_json(cell.spec), told))
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{found.sweep_id}.jsonl"
     target.write_text("\n".join(lines) + "\n", "utf8")

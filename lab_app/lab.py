@@ -49,6 +49,11 @@ class Lab:
         """The recorded sweep with the records of its runs, shown to a newcomer; None where none ships."""
         return recorded.sweep()
 
+    @property
+    def shipped(self) -> tuple[Record, ...]:
+        """Every recorded run there is to look at: the comparison, and one run of each method on a real model."""
+        return (*self.recorded, *recorded.gallery())
+
     def machine(self) -> str:
         """One line on what runs here and how busy it is."""
         count = cores()

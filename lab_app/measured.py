@@ -46,7 +46,7 @@ def runs(lab: Lab) -> dict[str, Any]:
     stored = [
         record for entry in lab.store.entries("train", limit=LATEST) if (record := analysis.load(lab.store, *entry.key))
     ]
-    rows = [row for record in (*stored, *lab.recorded) if (row := _row(record))]
+    rows = [row for record in (*stored, *lab.shipped) if (row := _row(record))]
     labels = (
         ("run", ""),
         ("method", ""),

@@ -77,7 +77,7 @@ def _find(run_id: str) -> tuple[analysis.Record, list[Row]]:
     store = open_store()
     if record := analysis.load(store, run_id):
         return record, store.events(Key(record.run_id, record.attempt))
-    for record in recorded.load():
+    for record in (*recorded.load(), *recorded.gallery()):
         if record.run_id == run_id:
             return record, list(recorded.rows(run_id)[1])
     raise SpecError([specs.Problem("run", f"There is no run “{run_id[:40]}” in this store.")])

@@ -107,10 +107,17 @@ def _read_specs(file: Path) -> list[dict[str, Any]]:
 @app.command()
 def record(
     run_ids: Annotated[list[str], typer.Argument(help="Finished runs, as one comparison; or one finished sweep.")],
+    method: Annotated[
+        bool, typer.Option("--method", help="Each as the recorded run of its method, beside the comparison.")
+    ] = False,
 ) -> None:
     """Make stored runs, or a stored sweep, the recorded ones that the page shows at first."""
     is_sweep = run_ids[0].startswith("w")
     with sentences(False):
+        if method:
+            for run_id in run_ids:
+                print(recorded.record_method(open_store(), run_id))
+            return
         for old in (recorded.FOLDER / "sweep" if is_sweep else recorded.FOLDER).glob("*.jsonl"):
             old.unlink()
         for run_id in run_ids:

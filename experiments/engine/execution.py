@@ -14,11 +14,11 @@ from typing import Any
 from experiments import estimates, events, methods, mirrors, states
 from experiments.catalog import models, tasks
 from experiments.catalog.cache import ResourceError
-from experiments.engine import adapters, generation, surprise, training, truncation
+from experiments.engine import adapters, generation, mixing, surprise, training, truncation
 from experiments.engine.checkpoints import Checkpoints
 from experiments.engine.models import Base, Bases
 from experiments.jobs import Job
-from experiments.questions import Question, RanksSpec, SampleSpec, parse
+from experiments.questions import MixSpec, Question, RanksSpec, SampleSpec, check_mix, parse
 from experiments.specs import RunSpec
 from experiments.store import Key, Store
 from experiments.templates import CHAT
@@ -127,6 +127,11 @@ class Engine:
             run = RunSpec.model_validate_json(self.store.entry(spec.runs[0]).spec)  # type: ignore[union-attr]
             yield from truncation.curve(columns[1], base, tasks.of(run), between)
             return
+        if isinstance(spec, MixSpec):
+            runs = {run_id: self._finished(base, run_id) for run_id in spec.runs}
+            check_mix(spec, [run for run, _ in runs.values()])
+            yield from mixing.looks(base, runs, spec, between)
+            return
         for i, model in enumerate(columns):
             between()
             yield surprise.read(i, model, base.tokenizer, spec)
@@ -157,18 +162,23 @@ class Engine:
 
         return report
 
-    def _load(self, base: Base, run_id: str, step: int | None = None) -> Any:
-        """The tuned model of a finished run, or what it was at a look, kept loaded for a while."""
+    def _finished(self, base: Base, run_id: str) -> tuple[RunSpec, Path]:
+        """A finished run of this base, and where its adapter lies. Raises `ValueError`."""
         entry = self.store.entry(run_id)
         if entry is None or entry.last != "finished":
             raise ValueError(f"Run {run_id[:20]} has no finished result to ask.")
         spec = RunSpec.model_validate_json(entry.spec)
         if spec.weights != base.weights:
             raise ValueError(f"Run {run_id} was trained on other weights ({spec.weights}).")
+        return spec, self._folder(entry.key)
+
+    def _load(self, base: Base, run_id: str, step: int | None = None) -> Any:
+        """The tuned model of a finished run, or what it was at a look, kept loaded for a while."""
+        spec, at_its_end = self._finished(base, run_id)
         method = methods.find(spec.method)
         if not method.trains and not method.examples(spec.settings):
             return base.model
-        folder = self._folder(entry.key) if step is None else self.checkpoints.looks / run_id / str(step)
+        folder = at_its_end if step is None else self.checkpoints.looks / run_id / str(step)
         if folder not in self._tuned:
             while len(self._tuned) >= KEEP_TUNED:
                 self._tuned.popitem(last=False)

@@ -18,7 +18,7 @@ from experiments.jobs import QueueFull
 from experiments.questions import SampleSpec
 from experiments.specs import RunSpec, SpecError
 from experiments.store import Key
-from lab_app import answer_cards, controls, drawn, live, visitor
+from lab_app import answer_cards, controls, drawn, live, mixing, visitor
 from lab_app.controls import Field
 from lab_app.lab import Lab
 
@@ -65,6 +65,7 @@ def build(lab: Lab, page: Page, room: Room) -> None:
             status = drawn.status({"lines": [EMPTY]}, elem_id="ask-status")
             answers = drawn.answers({"cards": []}, elem_id="side-by-side")
             file = drawn.drawn({}, "save.js", "<div></div>", "answers-file")
+    mixing.build(lab, page.saved, runs, label)
     asked, shown = gr.State(None), gr.State([])
     every = (prompt, *form)
     _wire_choice(lab, page, room, runs, probes, prompt)

@@ -72,7 +72,7 @@ def build(lab: Lab, page: Page, room: Room) -> None:
 
     def fill(kept: Any, request: gr.Request) -> dict[str, Any]:
         own = shelf.items(lab.store, visitor.owner(kept), _opened(kept, request))
-        return {"all": shelf_rows.pack([*own, *shelf_rows.recorded(lab.recorded)]), "stamp": _stamp()}
+        return {"all": shelf_rows.pack([*own, *shelf_rows.recorded(lab.shipped)]), "stamp": _stamp()}
 
     def select(kept: Any, event: gr.EventData) -> tuple[Any, Any, Any]:
         return look(lab, visitor.owner(kept), _runs(event)[:MOST_SHOWN])
@@ -139,7 +139,7 @@ def _patch(lab: Lab, owner: str, runs: Sequence[str], opened: Sequence[str]) -> 
 
 def find(lab: Lab, owner: str, run_ids: Sequence[str]) -> list[Record]:
     """The records of these runs, those of them that this visitor may see."""
-    shipped = {record.run_id: record for record in lab.recorded}
+    shipped = {record.run_id: record for record in lab.shipped}
     found = []
     for run_id in run_ids:
         record = analysis.load(lab.store, run_id) if shelf.may_see(lab.store, run_id, owner) else shipped.get(run_id)

@@ -113,3 +113,30 @@ def test_a_run_is_asked_as_it_was_on_its_way(visit):
                                                              "Prompt, step 6", "Prompt, end")], timeout=60_000)  # fmt: skip
     expect(heads.last.locator(".state")).to_contain_text("tokens/s", timeout=60_000)
     assert room.page.evaluate("window.hit") is None
+
+
+def test_two_loras_are_mixed_and_each_gets_its_loss(visit):
+    room = visit()
+    room.choose("LoRA", steps=2)
+    room.start()
+    room.wait_for_end("lora")
+    first = room.link()
+    room.choose("LoRA", steps=2, seed=1)
+    room.start()
+    expect(room.page.locator("#link").locator("input, textarea")).not_to_have_value(first)
+    room.reload()  # from here on only the second is in view
+    room.wait_for_end("lora")
+    room.tab("Generate")
+    expect(room.page.locator("#runs").get_by_role("checkbox")).to_have_count(2)
+    for box in room.page.locator("#runs").get_by_role("checkbox").all():
+        box.check()
+    room.page.locator("#mix").get_by_text("Mix LoRA runs into one").click()
+    room.fill("mix-shares", PAYLOADS[0])
+    room.page.locator("#mix-go").click()
+    expect(room.field("mix-shares")).to_contain_text("Weights are numbers with commas between them")
+    room.fill("mix-shares", "1, 0.5")
+    room.page.locator("#mix-go").click()
+    expect(room.page.locator("#mix-status")).to_contain_text("Lowest of the mixes on the task", timeout=90_000)
+    rows = room.page.locator("#mix-table tbody tr")
+    expect(rows).to_have_count(8)  # the base, two runs, five ways
+    expect(rows.first.locator("td").first).to_have_text(re.compile(r"^\d+\.\d{3}$"))

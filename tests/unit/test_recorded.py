@@ -1,0 +1,31 @@
+"""Recorded runs: one of each method beside the comparison, small, and read as every other run is."""
+
+from experiments import recorded
+from experiments.store import Store
+from tests.unit.runs import put, spec
+
+
+def test_a_run_is_recorded_as_its_methods_and_takes_the_place_of_the_last(tmp_path, monkeypatch):
+    store = Store(tmp_path / "lab.sqlite")
+    monkeypatch.setattr(recorded, "FOLDER", tmp_path)
+    for seed in (0, 1):
+        put(store, spec("prompt", seed=seed))
+    put(store, spec("lora"))
+    for run in (spec("prompt"), spec("lora"), spec("prompt", seed=1)):
+        recorded.record_method(store, run.run_id, tmp_path / "methods")
+    for kept in (recorded.rows, recorded.gallery):
+        kept.cache_clear()
+    found = recorded.gallery()
+    assert [(r.spec.method, r.spec.seed, r.status) for r in found] == [
+        ("lora", 0, "finished"),
+        ("prompt", 1, "finished"),
+    ]
+    assert found[0].tuned.held_out_loss == 0.8 and found[0].ended_s > 1e9 and found[0].steps[-1].loss == 2.5
+
+
+def test_the_recorded_methods_are_small_and_can_be_read():
+    for kept in (recorded.rows, recorded.gallery):
+        kept.cache_clear()
+    for record in recorded.gallery():
+        assert record.status == "finished" and record.spec.model == "smollm2-135m"
+        assert (recorded.FOLDER / "methods" / f"{record.run_id}.json").stat().st_size < 20_000
