@@ -12,9 +12,12 @@ function part(name, title, sentence, build) {
   more.addEventListener('toggle', () => { if (more.open && !isBuilt) { isBuilt = true; build(body); } });
   parts.append(more);
 }
+const asked = new Map(); // the newest question of each place: an answer to an older one that comes later is not shown
 async function told(place, request, use) {
   place.textContent = 'Working.';
+  asked.set(place, request);
   const answer = await ask(request);
+  if (asked.get(place) !== request) return;
   place.textContent = answer.error || '';
   if (!answer.error) use(answer);
 }

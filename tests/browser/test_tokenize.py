@@ -91,6 +91,11 @@ def test_what_is_typed_is_shown_and_never_run(room):
     search.locator('input[type="text"]').fill(PAYLOAD)
     search.get_by_role("button", name="Search").click()
     expect(search.locator(".tk-note")).to_contain_text("0 of")
+    search.locator("select").last.select_option("never")  # slow, and answered after what is asked next
+    search.locator("select").last.select_option("regex")
+    search.locator('input[type="text"]').fill("(((")
+    search.get_by_role("button", name="Search").click()
+    expect(search.locator(".tk-note")).to_contain_text("regular expression")
     assert room.page.evaluate("window.hit") is None
     assert room.page.locator("#tokens img, #tokens script").count() == 0
 

@@ -7,6 +7,7 @@ other work keeps the machine busy two threads that wait for each other take five
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -94,6 +95,22 @@ def weights(base: Any) -> Iterator[Callable[[], bool]]:
     are_untouched = untouched(base)
     yield are_untouched
     assert are_untouched()
+
+
+@pytest.fixture(scope="module")
+def brittle(tiny, tmp_path_factory):
+    """A model that answers as the tiny one does, but whose first layer holds 1e17 where others hold 1: a large step is
+    more than float32 can take."""
+    from experiments.engine import models
+
+    folder = tmp_path_factory.mktemp("models") / "brittle"
+    shutil.copytree(tiny, folder)
+    brittle = models.load(folder, "brittle", "local:brittle")
+    layer = brittle.model.model.layers[0]
+    layer.input_layernorm.weight.data *= 1e17
+    for linear in (layer.self_attn.q_proj, layer.self_attn.k_proj, layer.self_attn.v_proj):
+        linear.weight.data *= 1e-17
+    return brittle
 
 
 def run_spec(

@@ -364,3 +364,17 @@ def test_tokenizers_are_listed_and_wrong_ones_are_a_sentence(lab, tmp_path):
     assert answered(lab("fetch", "byt5", "--json"))["fetched"] == [
         {"name": "byt5", "source": "none needed", "path": None}
     ]
+
+
+def test_a_sweep_from_the_command_line(lab, home, first):
+    spec = home / "base.json"
+    spec.write_text(json.dumps(first["spec"] | {"weights": ""}))
+    ask = ["sweep", "--base", str(spec), "--axis", "method.rank=4,2", "--seeds", "3", "--json"]
+    planned = answered(lab(*ask, "--plan"))
+    assert (planned["cells"], planned["stored"]) == (2, 1)
+    found = answered(lab(*ask))
+    assert found.keys() >= {"cells", "best", "noise"} and [c["status"] for c in found["cells"]] == ["finished"] * 2
+    assert {c["run_id"] for c in found["cells"]} >= {first["run_id"]}
+    assert all(c["spec"]["settings"]["rank"] in (4, 2) and c["metrics"]["held_out"] > 0 for c in found["cells"])
+    wrong = lab("sweep", "--base", str(spec), "--axis", "method.rnk=1,2", "--json")
+    assert wrong.returncode == 2 and "rank" in wrong.stderr and "Traceback" not in wrong.stderr

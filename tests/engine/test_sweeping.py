@@ -51,6 +51,13 @@ def curve(store: Store, run_id: str) -> list[float | None]:
     return [s.loss for s in record.steps]
 
 
+def test_a_cell_that_diverges_is_marked_and_the_sweep_goes_on(here, brittle):
+    here.queues[0].executor._engine.bases._loaded["local:tiny"] = brittle
+    found = swept(here, sweeps.build({"base": run_spec("full", steps=12), "axes": {"lr": [10, 1e-30]}, "seeds": [0]}))
+    assert found.state == "finished" and [c.status for c in found.cells] == ["diverged", "finished"]
+    assert found.cells[0].cause.startswith("Diverged at step") and found.best.values == {"train.learning_rate": 1e-30}
+
+
 def test_a_grid_is_trained_once(here, store):
     spec = grid({"rank": [1, 4]})
     stored = sweeps.expand(spec).specs[0]

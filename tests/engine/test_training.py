@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from experiments import advice, analysis, events, methods
 from experiments.catalog import tasks
-from experiments.engine import adapters, data, evaluation, generation, memory, models, training
+from experiments.engine import adapters, data, evaluation, generation, memory, training
 from experiments.engine.models import fresh
 from experiments.engine.randomness import RandomState
 from experiments.recipe import TrainSettings, look_steps
@@ -325,20 +325,6 @@ def test_other_weights_are_measured_anew(base, own_home):
 
 
 # ---- ends
-
-
-@pytest.fixture(scope="module")
-def brittle(tiny, tmp_path_factory):
-    """A model that answers as the tiny one does, but whose first layer holds 1e17 where others hold 1: a large step is
-    more than float32 can take."""
-    folder = tmp_path_factory.mktemp("models") / "brittle"
-    shutil.copytree(tiny, folder)
-    brittle = models.load(folder, "brittle", "local:brittle")
-    layer = brittle.model.model.layers[0]
-    layer.input_layernorm.weight.data *= 1e17
-    for linear in (layer.self_attn.q_proj, layer.self_attn.k_proj, layer.self_attn.v_proj):
-        linear.weight.data *= 1e-17
-    return brittle
 
 
 def test_a_run_that_diverges_fails_with_its_cause_and_advice(brittle, tmp_path):
