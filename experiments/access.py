@@ -28,13 +28,28 @@ def require_sources(store: Store, spec: RunSpec, owner: str) -> None:
         source = RunSpec.model_validate_json(entry.spec) if entry and entry.last == "finished" else None
         if source is None:
             raise SpecError([Problem("settings.runs", f"Run “{run_id}” is not a finished run of this lab.")])
-        if (source.model, source.weights) != (spec.model, spec.weights):
-            raise SpecError([Problem("settings.runs", f"Run {run_id} was trained on another base model.")])
-        if source.task.startswith("data:") and source.task != spec.task:
-            said = (
-                f"Run {run_id} is on own rows; it can only be used in a run on the same rows, which stays as private."
-            )
-            raise SpecError([Problem("settings.runs", said)])
+        _goes_with(source, spec, run_id, "settings.runs")
+
+
+def require_stages(store: Store, spec: RunSpec, owner: str) -> None:
+    """Raise `SpecError` where a run to begin with, or a reward model, is not the asker's to use or is of another base. It may still be
+    waiting: the stages of a path are asked for at once."""
+    for field, run_id in (("after", spec.after), ("goal.judge", getattr(spec.goal, "judge", ""))):
+        entry = store.entry(run_id) if run_id else None
+        if run_id and (entry is None or entry.kind != "train"):
+            raise SpecError([Problem(field, f"Run “{run_id}” is not a run of this lab.")])
+        if entry:
+            require_runs(store, [run_id], owner, field)
+            _goes_with(RunSpec.model_validate_json(entry.spec), spec, run_id, field)
+
+
+def _goes_with(source: RunSpec, spec: RunSpec, run_id: str, field: str) -> None:
+    """Raise `SpecError` where one run cannot build on another."""
+    if (source.model, source.weights) != (spec.model, spec.weights):
+        raise SpecError([Problem(field, f"Run {run_id} was trained on another base model.")])
+    if source.task.startswith("data:") and source.task != spec.task:
+        said = f"Run {run_id} is on own rows; it can only be used in a run on the same rows, which stays as private."
+        raise SpecError([Problem(field, said)])
 
 
 def require_runs(store: Store, run_ids: Sequence[str], owner: str, field: str = "runs") -> None:

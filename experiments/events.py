@@ -142,6 +142,14 @@ class Read(Base):
     cut: int = 0
 
 
+class Scored(Base):
+    """What a reward model gives an answer; `column` counts the answers asked about."""
+
+    kind: Literal["scored"] = "scored"
+    column: int
+    score: float
+
+
 class Ranked(Base):
     """A LoRA run cut to a smaller rank by its singular directions, nothing trained: the held-out loss in nats a token, the share
     of the update's squared length that is left, and the parameters of such an adapter. Rank 0 is the base."""
@@ -215,6 +223,7 @@ Event = Annotated[
     | Read
     | Ranked
     | Mixed
+    | Scored
     | Finished
     | Failed
     | Cancelled

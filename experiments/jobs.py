@@ -87,6 +87,7 @@ class Jobs:
         for spec in specs:
             access.require_rows(spec, owner)
             access.require_sources(self.store, spec, owner)
+            access.require_stages(self.store, spec, owner)
         self._settle()
         with self._change, _said_where_full():
             unique = list({spec.run_id: spec for spec in specs}.values())

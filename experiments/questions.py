@@ -225,8 +225,40 @@ def check_mix(asked: MixSpec, runs: Sequence[RunSpec]) -> None:
         raise SpecError([Problem("how", said)])
 
 
-Question = SampleSpec | SurpriseSpec | RanksSpec | MixSpec
-KINDS: dict[str, type[BaseModel]] = {"surprise": SurpriseSpec, "ranks": RanksSpec, "mix": MixSpec}
+class ScoreSpec(BaseModel):
+    """What a reward model thinks of answers to a prompt."""
+
+    model_config = Frozen
+    schema_version: Literal[1] = 1
+    kind: Literal["score"] = "score"
+    model: str = Field(title="Model", min_length=1, max_length=300)
+    weights: str = Field("", max_length=300)
+    runs: tuple[str, ...] = Field(title="Reward model", min_length=1, max_length=1)
+    prompt: str = Field(title="Prompt", min_length=1, max_length=4000)
+    answers: tuple[str, ...] = Field(title="Answers", min_length=1, max_length=MOST_PROMPTS)
+
+    @field_validator("answers")
+    @classmethod
+    def _each_says_something(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for answer in value:
+            if not answer.strip():
+                raise ValueError("Type an answer to be scored.")
+            if len(answer) > 4000:
+                raise ValueError("An answer has at most 4,000 characters.")
+        return value
+
+    @property
+    def columns(self) -> list[tuple[str, int | None]]:
+        """The run, as it is at its end."""
+        return [(run_id, None) for run_id in self.runs]
+
+    @property
+    def sample_id(self) -> str:
+        return "j" + digest(self)
+
+
+Question = SampleSpec | SurpriseSpec | RanksSpec | MixSpec | ScoreSpec
+KINDS: dict[str, type[BaseModel]] = {"surprise": SurpriseSpec, "ranks": RanksSpec, "mix": MixSpec, "score": ScoreSpec}
 
 
 def parse(text: str) -> Question:

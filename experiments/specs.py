@@ -53,6 +53,8 @@ class RunSpec(BaseModel):
     seed: int = knob(0, "Seed", ge=0, le=2**31 - 1)
     template: str = knob(templates.CHAT, "Template", later=True)
     data: Columns | None = knob(None, "Columns", later=True, validate_default=True)
+    after: str = knob("", "Begins with", pattern="^([0-9a-f]{12})?$", later=True)
+    """The finished run whose adapter this one begins with, and is held against: imitation first, preference then."""
     start: str = knob("", "Goes on from", pattern="^([0-9a-f]{12})?$", later=True)
     """The finished run that this one trains longer; its steps count towards `train.steps`."""
 
@@ -194,6 +196,8 @@ def check(spec: RunSpec, arch: Arch) -> None:
             f"This model reads at most {room:,} tokens of a row; the longest row is set to {spec.data.max_length:,}."
         )
         problems.append(Problem("data.max_length", sentence))
+    if spec.train.batch_size < (least := objectives.find(spec.objective).least_batch):
+        problems.append(Problem("train.batch_size", f"This objective compares the rows of a batch: at least {least}."))
     if problems:
         raise SpecError(problems)
 

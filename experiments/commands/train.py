@@ -40,6 +40,9 @@ def run(
     settings: Annotated[list[str] | None, typer.Option("--set", help="A setting of the method: rank=8.")] = None,
     objective: Annotated[str, typer.Option(help="What it learns from: see `objectives`.")] = "sft",
     goal: Annotated[list[str] | None, typer.Option("--goal", help="A setting of the objective: beta=0.1.")] = None,
+    after: Annotated[
+        str, typer.Option(help="The finished run whose adapter it begins with: SFT first, DPO then.")
+    ] = "",
     steps: Annotated[str, typer.Option(help="Training steps.")] = "40",
     batch_size: Annotated[str, typer.Option(help="Rows a step.")] = "4",
     recipe: Annotated[
@@ -59,7 +62,7 @@ def run(
         train = {"steps": steps, "batch_size": batch_size, **({"learning_rate": lr} if lr is not None else {})}
         train |= pairs(recipe)
         about = own.kept(rows) if rows else {"task": task, "template": template or templates.CHAT}
-        about |= {"objective": objective, "goal": pairs(goal)}
+        about |= {"objective": objective, "goal": pairs(goal), "after": after}
         spec = complete({"model": model, "method": method, "settings": chosen, "train": train, "seed": seed, **about})
         mirror_to(mirror)
         (record,) = train_all([spec], again)

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from experiments import methods
 from experiments.catalog.cache import write_text
-from experiments.engine import context
+from experiments.engine import context, scorer
 from experiments.engine.context import WithContext
 from experiments.engine.models import Base, fresh
 
@@ -39,6 +39,13 @@ tuned = adapters.load(base, Path("THIS FOLDER"))
 
 def save(model: Any, folder: Path) -> int:
     """Save what was trained into `folder`; its size in bytes. Raises `OSError` where the disk is full."""
+    if isinstance(model, scorer.Scorer):
+        learnt = model.head.weight.requires_grad
+        model.head.requires_grad_(False)  # it has a file of its own
+        save(model.inner, folder)
+        model.head.requires_grad_(learnt)
+        scorer.save_head(model, folder)
+        return sum(f.stat().st_size for f in folder.iterdir())
     model.eval()  # an encoder of virtual tokens is run once more here: without its dropout
     partial = folder.with_name(folder.name + ".part")
     shutil.rmtree(partial, ignore_errors=True)
@@ -78,6 +85,12 @@ def load(base: Base, folder: Path) -> Any:
     """The tuned model: a fresh tree over the base with what `save` wrote. Raises `FileNotFoundError`."""
     if not folder.is_dir():
         raise FileNotFoundError(f"The adapter {folder.name} is not on this machine any more.")
+    model = _load(base, folder)
+    return scorer.load_head(model, folder) if (folder / scorer.FILE).exists() else model
+
+
+def _load(base: Base, folder: Path) -> Any:
+    """What `save` wrote, but for the head of a reward model."""
     model = fresh(base)
     if (folder / PREPARED).exists():
         method, settings = _said(folder / PREPARED)

@@ -16,7 +16,7 @@ from typing import Any
 from transformers import TrainerCallback
 
 from experiments import events, objectives, recipe
-from experiments.engine import lockstep, trainers
+from experiments.engine import lockstep, paying, randomness, trainers
 from experiments.engine.randomness import RandomState
 from experiments.engine.trainers import Order
 
@@ -33,11 +33,18 @@ class Telling(TrainerCallback):
     def __init__(self, order: Order, tell: Callable[[events.Event], None]):
         self.order, self.tell = order, tell
         self.kept = set(objectives.find(order.spec.objective).measures)
-        self.told = tuple[events.Event, ...]()
+        self.trainer: Any = None
+        self._alike = 0
+        self._stream: Any = (
+            randomness.get_states()
+        )  # making and starting a trainer seeds and draws: the first step has it back
         self._phase = contextlib.ExitStack()
         self._began = 0.0
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if self._stream is not None:
+            randomness.set_states(self._stream)
+            self._stream = None
         self._began = time.perf_counter()
         self._phase.enter_context(self.order.trial.meter.over("backward", 1 + state.global_step // 8))
 
@@ -55,7 +62,33 @@ class Telling(TrainerCallback):
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
         if logs and "loss" in logs:  # the last log of a training is a summary
-            self.tell(stepped(self.order, state.global_step + self.order.done, logs, self.kept))
+            step = state.global_step + self.order.done
+            event = stepped(self.order, step, logs, self.kept)
+            if group := self._group(step):
+                self.tell(group)
+            self.tell(event)
+            self._watch(event)
+
+    def _group(self, step: int) -> events.Grouped | None:
+        """What was tried for the first prompt of this step, where answers are tried at all."""
+        size = getattr(self.order.spec.goal, "group", 0)
+        if not size or self.trainer is None:
+            return None
+        logs, weights = self.trainer._logs, self.trainer.reward_weights.tolist()
+        paid = [list(logs["rewards"][name])[:size] for name in self.trainer.reward_func_names]
+        return events.Grouped(
+            step=step, prompt=paying.text(list(logs["prompt"])[0]),
+            answers=tuple(map(paying.text, list(logs["completion"])[:size])),
+            rewards=tuple(sum(w * r for w, r in zip(weights, each, strict=True)) for each in zip(*paid, strict=True)),
+            advantages=tuple(list(logs["advantages"])[:size]),
+        )  # fmt: skip
+
+    def _watch(self, event: events.Stepped) -> None:
+        """Raises `ValueError` where all answers are paid the same from the first step on."""
+        spread = (event.measures or {}).get("reward_std")
+        self._alike = self._alike + 1 if spread == 0 and self._alike == event.step - 1 else -1
+        if self._alike == paying.ALIKE_STEPS:
+            raise ValueError(f"All answers of the first {paying.ALIKE_STEPS} steps score the same: nothing to learn.")
 
 
 def stepped(order: Order, step: int, logs: dict[str, Any], kept: set[str]) -> events.Stepped:
@@ -83,8 +116,8 @@ def steps(order: Order, random_state: RandomState) -> Generator[events.Event, No
         order = Order(**{**vars(order), "folder": folder})
 
         def work(tell: Callable[[events.Event], None]) -> None:
-            with random_state.aside():  # a trainer seeds everything when it is made
-                trainer = trainers.build(order, Telling(order, tell))
+            telling = Telling(order, tell)
+            trainer = telling.trainer = trainers.build(order, telling)
             trainer.train()
 
         yield from lockstep.events_of(work, random_state)

@@ -8,17 +8,20 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from experiments import estimates, events, methods, mirrors, states
 from experiments.catalog import models, tasks
 from experiments.catalog.cache import ResourceError
-from experiments.engine import adapters, generation, mixing, surprise, training, truncation
+from experiments.catalog.tasks.base import Row
+from experiments.engine import adapters, generation, mixing, scorer, surprise, training, truncation
 from experiments.engine.checkpoints import Checkpoints
 from experiments.engine.models import Base, Bases
+from experiments.engine.scorer import Scorer
 from experiments.jobs import Job
-from experiments.questions import MixSpec, Question, RanksSpec, SampleSpec, check_mix, parse
+from experiments.questions import MixSpec, Question, RanksSpec, SampleSpec, ScoreSpec, check_mix, parse
 from experiments.specs import RunSpec
 from experiments.store import Key, Store
 from experiments.templates import CHAT
@@ -92,7 +95,7 @@ class Engine:
         between()
         base = self._base(spec.model, spec.weights, key)
         tasks.of(spec).split(self._report(key))
-        yield from training.run(spec, base, self._folder(key), between, self.checkpoints)
+        yield from training.run(spec, base, self._folder(key), between, self.checkpoints, partial(self._load, base))
 
     def _folder(self, key: Key) -> Path:
         return self.home / "adapters" / f"{key.run_id}-{key.attempt}"
@@ -120,6 +123,11 @@ class Engine:
     def _asked(
         self, spec: Question, columns: list[Any], base: Base, between: Callable[[], None]
     ) -> Iterator[events.Event]:
+        if isinstance(spec, ScoreSpec):
+            yield from self._scored(spec, columns[1], base)
+            return
+        if any(isinstance(model, Scorer) for model in columns):
+            raise ValueError("A reward model gives answers a score and writes none: ask it with `reward`.")
         if isinstance(spec, SampleSpec):
             yield from generation.sample(columns, base.tokenizer, spec, between, self._templates(spec))
             return
@@ -135,6 +143,15 @@ class Engine:
         for i, model in enumerate(columns):
             between()
             yield surprise.read(i, model, base.tokenizer, spec)
+
+    def _scored(self, spec: ScoreSpec, model: Any, base: Base) -> Iterator[events.Event]:
+        """The score of each answer. Raises `ValueError` where the run is no reward model."""
+        if not isinstance(model, Scorer):
+            raise ValueError(f"Run {spec.runs[0]} is no reward model: train one with the objective “reward”.")
+        task = tasks.of(RunSpec.model_validate_json(self.store.entry(spec.runs[0]).spec))  # type: ignore[union-attr]
+        rows = [Row(spec.prompt, answer) for answer in spec.answers]
+        for column, score in enumerate(scorer.scores(model, base, rows, task).tolist()):
+            yield events.Scored(column=column, score=score)
 
     def _templates(self, spec: SampleSpec) -> list[str]:
         """Each column's template: a run's own; the base is asked as the runs are where they agree, else as a chat."""

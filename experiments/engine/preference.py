@@ -62,13 +62,13 @@ class Preferences:
         if not len(self.better_P):
             return {}
         margin_P = self.better_P - self.worse_P
-        found = {PREFERS.key: _wins(margin_P)}
+        found = {PREFERS.key: wins(margin_P)}
         if base is not None:
-            found[GAINED.key] = _wins(margin_P - (base.better_P - base.worse_P))
+            found[GAINED.key] = wins(margin_P - (base.better_P - base.worse_P))
         return found
 
 
-def _wins(margin_P: Tensor) -> float:
+def wins(margin_P: Tensor) -> float:
     """The share above zero, in %."""
     return float(100 * ((margin_P > 0).double() + 0.5 * (margin_P == 0).double()).mean())
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -26,29 +24,22 @@ class RandomState:
         """Go to where a stream was."""
         self._states = (cpu, gpu)
 
-    @contextmanager
-    def aside(self) -> Iterator[None]:
-        """Within the block of this stream: whatever is drawn or seeded inside, the stream goes on as if it had not been."""
-        states = _get_states()
-        try:
-            yield
-        finally:
-            _set_states(states)
-
     def __enter__(self) -> None:
-        self._outside = _get_states()
-        _set_states(self._states)
+        self._outside = get_states()
+        set_states(self._states)
 
     def __exit__(self, *error: object) -> None:
-        self._states = _get_states()
-        _set_states(self._outside)
+        self._states = get_states()
+        set_states(self._outside)
 
 
-def _get_states() -> tuple[Any, Any]:
+def get_states() -> tuple[Any, Any]:
+    """Where torch's own streams are."""
     return torch.get_rng_state(), torch.cuda.get_rng_state() if torch.cuda.is_available() else None
 
 
-def _set_states(states: tuple[Any, Any]) -> None:
+def set_states(states: tuple[Any, Any]) -> None:
+    """Put torch's own streams to where they were."""
     torch.set_rng_state(states[0])
     if states[1] is not None:
         torch.cuda.set_rng_state(states[1])

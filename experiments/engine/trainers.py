@@ -20,12 +20,13 @@ os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
 
 import datasets
 import torch
+from peft import PeftModel
 from transformers import PrinterCallback
 
 from experiments import methods, objectives, templates
 from experiments.catalog import tasks
 from experiments.catalog.tasks.base import Pair, Row
-from experiments.engine import data
+from experiments.engine import data, paying
 from experiments.engine.models import Base, fresh
 from experiments.engine.trial import Trial, times_at
 from experiments.specs import RunSpec
@@ -40,19 +41,24 @@ logging.getLogger("trl").setLevel(logging.ERROR)  # its advice is for scripts; w
 
 @dataclass(frozen=True)
 class Order:
-    """What a trainer is asked for: the run, what it trains, the task, the reference, and the steps that are done already."""
+    """What a trainer is asked for: the run, what it trains, the task, the models of finished runs that the spec names, and the steps
+    that are done already."""
 
     spec: RunSpec
     base: Base
     task: tasks.Task
     trial: Trial
-    reference: Callable[[], Any]
+    tuned: Callable[[str], Any]
     folder: str
     done: int = 0
 
     @property
     def micro_batches(self) -> int:
         return self.spec.train.steps * self.spec.train.accumulate
+
+    def reference(self) -> Any:
+        """Where the run starts from, as a tree of its own over the base's weights."""
+        return fresh_tuned(self.tuned(self.spec.after)) if self.spec.after else prepared(self.base, self.spec)
 
     def batches(self, rows: int, size: int) -> Iterator[list[int]]:
         """Which rows each batch that is left reads: the order of the lab's own loop."""
@@ -68,12 +74,25 @@ def build(order: Order, callback: Any) -> Any:
     return trainer
 
 
-def reference(base: Base, spec: RunSpec) -> Any:
+def prepared(base: Base, spec: RunSpec) -> Any:
     """The base once more, as a tree of its own, prepared (packed) as the run's is: nothing in memory but the modules, or that."""
     tree, prepare = fresh(base), methods.find(spec.method).prepare
     if prepare:
         prepare(tree, spec.settings)
     return tree
+
+
+def fresh_tuned(model: Any) -> Any:
+    """A tuned model as a tree of its own over the same numbers: a trainer puts a head of its own on it. Raises `ValueError` for a
+    soft prompt, which stands outside of the tree."""
+    whole = copy.deepcopy(model, {id(t): t for t in (*model.parameters(), *model.buffers())})
+    if not isinstance(whole, PeftModel):
+        return whole
+    if whole.active_peft_config.is_prompt_learning:
+        raise ValueError(
+            "A run with virtual tokens cannot be what another one is held against: begin with one of LoRA or full."
+        )
+    return whole.get_base_model()
 
 
 def _parts(order: Order, callback: Any) -> dict[str, Any]:
@@ -113,7 +132,7 @@ def _texts(order: Order, row: Row) -> tuple[Any, Callable[[str], Any]]:
     return prompt, lambda said: said + tail
 
 
-def _in_order(order: Order, rows: Sequence[Row], shown: Callable[[Row], dict[str, Any]], size: int) -> datasets.Dataset:
+def _in_order(order: Order, rows: Sequence[Any], shown: Callable[[Any], dict[str, Any]], size: int) -> datasets.Dataset:
     """The rows as the steps read them, one after the other; trainers go through them as they stand."""
     known = [shown(row) for row in rows]
     return datasets.Dataset.from_list([known[i] for batch in order.batches(len(rows), size) for i in batch])
@@ -156,4 +175,62 @@ def _dpo(order: Order, callback: Any) -> Any:
     return DPOTrainer(ref_model=order.reference(), args=args, train_dataset=_pairs(order), **_parts(order, callback))
 
 
-BUILDERS: dict[str, Callable[[Order, Any], Any]] = {"SFTTrainer": _sft, "DPOTrainer": _dpo}
+def _kto(order: Order, callback: Any) -> Any:
+    from trl import KTOConfig, KTOTrainer
+
+    goal: Any = order.spec.goal
+    pairs = order.task.split(None).train
+    thumbs = [(pair, is_good) for pair in pairs for is_good in (True, False)]
+
+    def shown(thumb: tuple[Any, bool]) -> dict[str, Any]:
+        pair, is_good = thumb
+        prompt, said = _texts(order, pair)
+        return {"prompt": prompt, "completion": said(pair.completion if is_good else pair.rejected), "label": is_good}
+
+    args = KTOConfig(
+        **_common(order), beta=goal.beta, desirable_weight=goal.desirable_weight, undesirable_weight=goal.undesirable_weight,
+        disable_dropout=False, max_length=order.task.max_length, train_sampling_strategy="sequential",
+    )  # fmt: skip
+    rows = _in_order(order, thumbs, shown, order.spec.train.batch_size)
+    return KTOTrainer(ref_model=order.reference(), args=args, train_dataset=rows, **_parts(order, callback))
+
+
+def _reward(order: Order, callback: Any) -> Any:
+    from trl import RewardConfig, RewardTrainer
+
+    goal: Any = order.spec.goal
+    args = RewardConfig(
+        **_common(order), center_rewards_coefficient=goal.center or None, disable_dropout=False, max_length=None,
+        train_sampling_strategy="sequential",
+    )  # fmt: skip
+    return RewardTrainer(args=args, train_dataset=_pairs(order), **_parts(order, callback))
+
+
+def _grpo(order: Order, callback: Any) -> Any:
+    from trl import GRPOConfig, GRPOTrainer
+    from trl.trainer.utils import add_fused_lm_head
+
+    goal: Any = order.spec.goal
+    size = order.spec.train.batch_size
+
+    def shown(row: Row) -> dict[str, Any]:
+        return {"prompt": _texts(order, row)[0], "asked": row.prompt, "facts": list(row.facts)}
+
+    args = GRPOConfig(
+        **{**_common(order), "per_device_train_batch_size": size * goal.group}, num_generations=goal.group, beta=0.0,
+        temperature=goal.temperature, max_completion_length=order.task.max_new_tokens, loss_type="grpo", shuffle_dataset=False,
+    )  # fmt: skip
+    pay = paying.payments(order)
+    functions: list[Any] = list(pay)
+    rows = _in_order(order, order.task.split(None).train, shown, size)
+    trainer = GRPOTrainer(reward_funcs=functions, args=args, train_dataset=rows, **_parts(order, callback))
+    trainer.reward_weights = torch.tensor(list(pay.values()), dtype=torch.float32)
+    if goal.beta:  # given to its constructor, a copy of the adapter would be made and be saved with it
+        trainer.beta, trainer.ref_model = goal.beta, order.reference().eval()
+        add_fused_lm_head(trainer.ref_model, temperature=goal.temperature)
+    return trainer
+
+
+BUILDERS: dict[str, Callable[[Order, Any], Any]] = {
+    "SFTTrainer": _sft, "DPOTrainer": _dpo, "KTOTrainer": _kto, "RewardTrainer": _reward, "GRPOTrainer": _grpo,
+}  # fmt: skip

@@ -12,7 +12,7 @@ import contextlib
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -21,7 +21,7 @@ import torch
 
 from experiments import advice, events, methods, objectives, recipe
 from experiments.catalog import tasks
-from experiments.engine import adapters, alignment, checkpoints, data, evaluation, generation, memory, trainers
+from experiments.engine import adapters, alignment, checkpoints, data, evaluation, generation, memory, scorer, trainers
 from experiments.engine.checkpoints import Checkpoints, Progress
 from experiments.engine.models import Base
 from experiments.engine.provenance import commit, versions
@@ -36,6 +36,11 @@ class Unwanted(BaseException):
     """Nobody wants this run any more. Not an `Exception`: no library on the way may take it for a failure of its own."""
 
 
+def alone(run_id: str) -> Any:
+    """Where a run stands by itself there is no other to ask."""
+    raise ValueError(f"Run {run_id} is not on this machine.")
+
+
 @dataclass
 class Run:
     """What the loop holds while it runs: the spec, the base, the task, the trial, and how far it is."""
@@ -48,6 +53,12 @@ class Run:
     between: Callable[[], None]
     progress: Progress
     keep: Checkpoints | None = None
+    tuned: Callable[[str], Any] = alone
+
+    @property
+    def is_judge(self) -> bool:
+        """Whether what is trained gives scores: then it is looked at as a judge, and has no answers."""
+        return isinstance(self.trial.model, scorer.Scorer)
 
     def seen(self, event: events.Event) -> events.Event:
         """The event, kept for a run that goes on from here."""
@@ -56,24 +67,30 @@ class Run:
 
 
 def run(
-    spec: RunSpec, base: Base, folder: Path, between: Callable[[], None] = lambda: None, keep: Checkpoints | None = None
+    spec: RunSpec,
+    base: Base,
+    folder: Path,
+    between: Callable[[], None] = lambda: None,
+    keep: Checkpoints | None = None,
+    tuned: Callable[[str], Any] = alone,
 ) -> Iterator[events.Event]:
     """Train as the spec says on a loaded base; save the adapter into `folder`. Ends with Finished, Failed or Cancelled.
 
     With `keep` the state is kept on the way, and a run that was interrupted, or that trains another one longer, goes on
-    from there. Raises `ValueError` where the one to go on from is not there.
+    from there. `tuned`: the model that a finished run left, for those that the spec names. Raises `ValueError` where one of them
+    is not there.
     """
     began = time.perf_counter()
     random_state = RandomState(spec.seed)
     with random_state:
-        trial = begin(spec, base)
+        trial = begin(spec, base, tuned(spec.after) if spec.after else None)
     progress = keep.resume(spec, trial, random_state) if keep else Progress()
-    now = Run(spec, base, tasks.of(spec), trial, random_state, between, progress, keep)
+    now = Run(spec, base, tasks.of(spec), trial, random_state, between, progress, keep, tuned)
     earlier_s = progress.elapsed_s
     try:
         yield _started(now)
         yield from list(progress.history)
-        if base_is_known := evaluation.base_is_known(base, now.task):
+        if not now.is_judge and (base_is_known := evaluation.base_is_known(base, now.task)):
             yield evaluation.base_look(base, now.task, between)
         follow = _aligned if objectives.find(spec.objective).is_trls else _steps
         for event in follow(now, earlier_s - began):
@@ -81,7 +98,7 @@ def run(
             if isinstance(event, events.Failed):
                 return
         yield from _measured(now)
-        if not base_is_known:
+        if not now.is_judge and not base_is_known:
             yield evaluation.base_look(base, now.task, between)
         progress.elapsed_s = earlier_s + time.perf_counter() - began
         yield _finished(now, folder)
@@ -131,9 +148,7 @@ def _aligned(now: Run, clock_s: float) -> Generator[events.Event, None, None]:
     if now.keep:
         now.keep.begun()
     now.between()
-    order = trainers.Order(
-        spec, now.base, now.task, now.trial, partial(trainers.reference, now.base, spec), "", progress.step
-    )
+    order = trainers.Order(spec, now.base, now.task, now.trial, now.tuned, "", progress.step)
     with contextlib.closing(alignment.steps(order, now.random_state)) as told:
         for event in told:
             yield now.seen(event)
@@ -183,6 +198,9 @@ def _measured(now: Run) -> Iterator[events.Event]:
         yield from _untrained(now)
     step = progress.best.step if _stopped_early(now) and progress.best.step else progress.step
     with now.trial.at_rest() as model:
+        if now.is_judge:
+            yield now.seen(scorer.look(model, now.base, now.task, step, now.between))
+            return
         if step:
             yield now.seen(_sampled(now, model, step))
         yield now.seen(evaluation.full_look(model, now.base, now.task, step, now.between))
@@ -236,18 +254,22 @@ def _without_end(now: Run) -> float:
 
 def _look(now: Run, step: int, samples: bool = True) -> Iterator[events.Event]:
     with now.trial.at_rest() as model:
-        if samples:
+        if samples and not now.is_judge:
             yield now.seen(_sampled(now, model, step))
-        yield now.seen(evaluation.look(model, now.base, now.task, step, now.between))
+        look = scorer.look if now.is_judge else evaluation.look
+        yield now.seen(look(model, now.base, now.task, step, now.between))
         if now.keep and now.trial.parameters:
             now.keep.look(now.spec, step, model, now.trial)
 
 
 def _untrained(now: Run) -> Iterator[events.Event]:
     """The base's answers, and the method before its first update; where that is the base, what is known of it is told."""
+    if now.is_judge:
+        yield from _look(now, 0)
+        return
     said = evaluation.base_probes(now.base, now.task, now.between)
     yield now.seen(_answers("base", 0, now.task, said))
-    if methods.find(now.spec.method).starts_at_base(now.spec.settings):
+    if methods.find(now.spec.method).starts_at_base(now.spec.settings) and not now.spec.after:
         yield now.seen(_answers("tuned", 0, now.task, said))
         loss = evaluation.base_held_out_loss(now.base, now.task, now.between)
         yield now.seen(events.Evaluated(subject="tuned", step=0, held_out_loss=loss))

@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 
-from experiments import methods
+from experiments import methods, objectives
 from experiments.catalog import tasks
-from experiments.engine import data, memory, prefix
+from experiments.engine import data, memory, prefix, scorer
 from experiments.engine.context import with_examples
 from experiments.engine.loss import completion_loss
 from experiments.engine.models import Base, fresh, named, own
@@ -104,10 +104,11 @@ def _finite(value: torch.Tensor) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def begin(spec: RunSpec, base: Base) -> Trial:
-    """A fresh model with the method attached and an optimizer over exactly what it trains.
+def begin(spec: RunSpec, base: Base, first: Any = None) -> Trial:
+    """A fresh model with the method attached and an optimizer over exactly what it trains. `first`: the tuned model that it begins
+    with.
 
-    Raises `ValueError` where the examples of few-shot do not fit the context.
+    Raises `ValueError` where the examples of few-shot do not fit the context, or where what is trained is not in `first`.
     """
     method, tree = methods.find(spec.method), fresh(base)
     if method.prepare:
@@ -120,6 +121,10 @@ def begin(spec: RunSpec, base: Base) -> Trial:
         rows = task.split(None).train
         chosen = random.Random(spec.seed).sample(rows, min(shown, len(rows)))
         model = with_examples(model, base.tokenizer, chosen, task.max_length, task.template)
+    if first is not None:
+        _take_over(model, first)
+    if objectives.find(spec.objective).scores:
+        model = scorer.with_head(model).to(base.device)
     parameters = own(model, base)
     model.frozen_prefix = prefix.find(spec, model, base)
     trial = Trial(
@@ -135,6 +140,19 @@ def optimizer(spec: RunSpec, model: Any) -> torch.optim.Optimizer:
     """AdamW, or the method's own, over what trains."""
     make, found = methods.find(spec.method).optimizer, groups(model, spec)
     return make(spec.settings, found) if make else torch.optim.AdamW(found, fused=True)
+
+
+def _take_over(model: Any, first: Any) -> None:
+    """Begin with the trained numbers of another model. Raises `ValueError` where they are not all there."""
+    known = dict(first.named_parameters())
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            if name not in known or known[name].shape != parameter.shape:
+                raise ValueError(
+                    "The run to begin with has another method or other settings, or keeps only a part of what it trained: choose "
+                    "one of the same method and settings."
+                )
+            parameter.data = known[name].detach().clone()
 
 
 def groups(model: Any, spec: RunSpec) -> list[dict[str, Any]]:

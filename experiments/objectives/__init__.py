@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 
-from experiments.objectives import dpo, sft, sft_trl
+from experiments.objectives import dpo, grpo, kto, reward, sft, sft_trl
 from experiments.objectives.base import Objective
 
 OBJECTIVES: tuple[Objective, ...] = (
     sft.OBJECTIVE,
     sft_trl.OBJECTIVE,
     dpo.OBJECTIVE,
+    kto.OBJECTIVE,
+    reward.OBJECTIVE,
+    grpo.OBJECTIVE,
 )
 
 __all__ = ["OBJECTIVES", "Objective", "find"]

@@ -121,7 +121,7 @@ def test_trls_supervised_curve_lies_on_our_own(method, base, tmp_path):
 def test_broken_off_and_gone_on_is_the_whole_run(objective, base, tmp_path):
     keep = Checkpoints(tmp_path / "checkpoints")
     keep.every_s = 0.0
-    spec = spec_of(objective)
+    spec = spec_of(objective, goal={"group": 2} if objective == "grpo" else {})
     whole = run(spec, base, tmp_path / "whole")
     half = training.run(spec, base, tmp_path / "half", lambda: None, keep)
     for event in half:
@@ -173,6 +173,75 @@ def test_a_method_of_every_kind_learns_a_preference(method, base, tmp_path, weig
     assert len(set(told)) == 3 and None not in told and weights()
     (look,) = [e for e in happened if isinstance(e, events.Evaluated) and e.metrics and e.subject == "tuned"]
     assert {"prefers", "gained"} <= look.metrics.keys()
+
+
+def test_a_reward_model_scores_what_it_is_shown_and_comes_back_as_it_was(base, tmp_path, weights):
+    from experiments.engine import adapters, scorer
+
+    happened = run(spec_of("reward", steps=12), base, tmp_path / "judge")
+    looks = [e for e in happened if isinstance(e, events.Evaluated)]
+    assert losses(happened)[-1] < losses(happened)[0] and 0 <= looks[-1].metrics["prefers"] <= 100
+    assert -1 <= looks[-1].metrics["length_bias"] <= 1 and not [e for e in happened if isinstance(e, events.Sampled)]
+    judge = adapters.load(base, tmp_path / "judge")
+    again = scorer.look(judge, base, PAIRS, 12)
+    assert again.held_out_loss == pytest.approx(looks[-1].held_out_loss, abs=1e-5) and weights()
+    rows = [few_pairs(None).train[0]]
+    (alone,) = scorer.scores(judge, base, rows, PAIRS)
+    among = scorer.scores(judge, base, [*rows, *few_pairs(None).held_out], PAIRS)
+    assert float(among[0]) == pytest.approx(float(alone), abs=1e-5)  # whatever else is in the batch
+
+
+def test_a_run_begins_with_another_ones_adapter_and_is_held_against_it(base, tmp_path):
+    from experiments.engine import adapters
+
+    first = spec_of("sft", steps=6)
+    run(first, base, tmp_path / "first")
+    spec = build(RunSpec, {**spec_of().model_dump(), "after": first.run_id})
+    tuned = list(
+        training.run(spec, base, tmp_path / "then", tuned=lambda run_id: adapters.load(base, tmp_path / "first"))
+    )
+    steps = [e for e in tuned if isinstance(e, events.Stepped)]
+    assert isinstance(tuned[-1], events.Finished) and steps[0].measures["margin"] == pytest.approx(0, abs=1e-5)
+    fresh_start = [e for e in run(spec_of(), base, tmp_path / "fresh") if isinstance(e, events.Stepped)]
+    assert steps[0].measures["chosen_logp"] > fresh_start[0].measures["chosen_logp"] + 1  # imitation came first
+    other = build(RunSpec, {**spec.model_dump(), "settings": {"rank": 2}})
+    with pytest.raises(ValueError, match="has another method or other settings"):
+        list(
+            training.run(other, base, tmp_path / "other", tuned=lambda run_id: adapters.load(base, tmp_path / "first"))
+        )
+
+
+def test_what_is_tried_and_paid_is_told(base, made, tmp_path, weights):
+    happened = run(
+        spec_of("grpo", goal={"reward": "short", "group": 4, "beta": 0.1}, steps=2), base, tmp_path / "adapter"
+    )
+    assert isinstance(happened[-1], events.Finished), happened[-1]
+    groups = [e for e in happened if isinstance(e, events.Grouped)]
+    steps = [e for e in happened if isinstance(e, events.Stepped)]
+    assert [g.step for g in groups] == [1, 2] and all(len(g.answers) == len(g.advantages) == 4 for g in groups)
+    assert losses(happened) == logged(made[0], "loss")
+    assert [s.measures["reward"] for s in steps] == logged(made[0], "reward")
+    assert {"reward", "reward_std", "kl", "length", "cut"} <= steps[0].measures.keys() and weights()
+    assert not any("ref" in file.name for file in (tmp_path / "adapter").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("pay", "cause"),
+    [
+        (lambda asked: 1.0, "All answers of the first 5 steps score the same: nothing to learn."),
+        (lambda asked: float("nan"), "gave an answer no number"),
+        (lambda asked: 1 / 0, "failed on an answer: division by zero"),
+    ],
+    ids=["constant", "nan", "throws"],
+)
+def test_a_reward_that_pays_nothing_ends_the_run_with_a_sentence(pay, cause, base, tmp_path, monkeypatch):
+    from experiments import rewards
+
+    broken = replace(rewards.find("short"), pay=pay)
+    monkeypatch.setattr(rewards, "RULES", (broken, *rewards.RULES[1:]))
+    with pytest.raises(ValueError, match=cause):
+        run(spec_of("grpo", goal={"group": 2}, steps=8, batch_size=1), base, tmp_path / "adapter")
+    assert not [t for t in threading.enumerate() if t.name == "trainer"]
 
 
 def test_log_probabilities_are_those_of_the_model_itself(base):

@@ -49,3 +49,24 @@ def test_runs_on_own_rows_are_their_owners_and_stay_in_runs_on_those_rows(store)
     assert refused(store, fused(*own, **rows), "bob").startswith("There is no run")
     assert "on own rows" in refused(store, fused(*own))
     access.require_sources(store, fused(*own, **rows), "ann")
+
+
+def test_a_stage_begins_with_runs_that_its_owner_may_use(store):
+    rows = {"task": "data:" + "0" * 32, "data": {"completion": "text"}}
+    first, own = build(method="lora"), build(method="lora", **rows)
+    for run in (first, own):
+        put(store, run, end=False)  # it may still be waiting
+    access.require_stages(store, build(method="lora", after=first.run_id), "ann")
+
+    def said(spec: RunSpec, owner: str = "ann") -> str:
+        with pytest.raises(SpecError) as caught:
+            access.require_stages(store, spec, owner)
+        (problem,) = caught.value.problems
+        return f"{problem.field}: {problem.sentence}"
+
+    assert said(build(method="lora", after="0" * 12)) == "after: Run “000000000000” is not a run of this lab."
+    assert "another base model" in said(build(method="lora", after=first.run_id, weights="other"))
+    assert "on own rows" in said(build(method="lora", after=own.run_id))
+    assert said(build(method="lora", after=own.run_id, **rows), "bob").startswith("after: There is no run")
+    paid = {"objective": "grpo", "goal": {"judge": own.run_id}}
+    assert said(build(method="lora", **paid)).startswith("goal.judge: ")

@@ -32,6 +32,7 @@ EXAMPLES = [
         expected=((7, "!", 0.5),),
     ),
     events.Mixed(name="ties", task="pirate", held_out_loss=None, answers=(events.Answer(prompt="P", answer="A"),)),
+    events.Scored(column=1, score=-0.5),
     events.Ranked(rank=4, held_out_loss=None, kept=0.5, parameters=9),
     events.Finished(elapsed_s=1.0, adapter_path=None, peak_mb=None),
     events.Failed(cause="The disk is full."),

@@ -9,7 +9,7 @@ import zipfile
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from experiments import analysis, events, export
@@ -121,6 +121,7 @@ def test_a_spec_that_cannot_be_read_is_one_sentence(name):
     assert sentence in str(refusal.value) and "\n" not in str(refusal.value)
 
 
+@settings(deadline=None)
 @given(
     st.one_of(
         st.binary(max_size=200),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from experiments import methods, objectives, variants
+from experiments import methods, objectives, rewards, variants
 from experiments.catalog import tasks
 from experiments.catalog.tasks import Pair, concise, polite
 from experiments.catalog.tasks.base import GAINED, PREFERS, says
 from experiments.differences import sentence
+from experiments.rewards import Asked
 from experiments.specs import Problem, RunSpec, SpecError, build
 from tests.unit.test_specs import WHOLE
 
@@ -46,6 +47,10 @@ def test_runs_of_before_keep_their_ids():
         ({"goal": {"beta": "much"}}, "goal.beta", "Beta must be a number."),
         ({"goal": {"gamma": 1}}, "goal.gamma", "There is no setting “gamma” here; there are beta, loss."),
         ({"goal": {"loss": "ppo"}}, "goal.loss", "Loss must be one of sigmoid, hinge, ipo, apo_zero, sigmoid_norm."),
+        ({"objective": "grpo", "goal": {"reward": "shrt"}}, "goal.reward", "There is no reward “shrt”; there are "),
+        ({"objective": "grpo", "goal": {"reward": "word"}}, "goal.word", "Name the word that the reward wants to hear."),
+        ({"objective": "grpo", "goal": {"reward": "none"}}, "goal.judge", "somebody has to pay."),
+        ({"objective": "grpo", "goal": {"judge": "../../etc"}}, "goal.judge", "is a run's id"),
         ({"objective": "sft", "goal": {"beta": 1}}, "goal.beta", "There is no setting “beta” here; there are none."),
     ],
 )  # fmt: skip
@@ -90,6 +95,27 @@ def test_the_word_lists_tell_the_tones_apart():
     assert not [w for w in new if w in trained]
     told = [any(w in r.completion for w in new) for r in split.held_out]
     assert 0.2 < sum(told) / len(told) < 0.5
+
+
+@pytest.mark.parametrize(
+    ("rule", "asked", "paid"),
+    [
+        ("short", {"answer": "one two three four", "words": 2}, 0.5),
+        ("short", {"answer": ""}, 1.0),
+        ("question", {"answer": "Is it? "}, 1.0),
+        ("question", {"answer": "It is."}, 0.0),
+        ("word", {"answer": "A Boat, he said.", "word": "boat"}, 1.0),
+        ("word", {"answer": "boats", "word": "boat"}, 0.0),
+        ("polite", {"answer": "Thank you, fool."}, -1.0),
+        ("polite", {"answer": "With pleasure."}, 1.0),
+        ("json", {"answer": '{"a": 1}'}, 1.0),
+        ("json", {"answer": "17"}, 0.0),
+        ("json", {"answer": "[" * 10_000}, 0.0),
+        ("fact", {"answer": "At nine.", "facts": ("nine",)}, 1.0),
+    ],
+)
+def test_a_rule_pays_what_it_says(rule, asked, paid):
+    assert rewards.find(rule).pay(Asked(prompt="P?", **asked)) == paid
 
 
 def test_the_rejected_answers_are_long_and_the_better_ones_short():

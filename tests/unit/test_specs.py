@@ -179,7 +179,7 @@ WRONG = [
      "few-shot, zero-shot, qlora, adalora, loha, lokr, vera, oft, shira, p-tuning-v2, "
      "llama-adapter, houlsby, pfeiffer, parallel-adapter, compacter, mam, adapter-fusion. Did you mean “lora”?"),
     ({"colour": "red"}, "colour", "There is no setting “colour” here; there are schema_version, model, weights, task, "
-     "method, settings, objective, goal, train, seed, template, data, start."),
+     "method, settings, objective, goal, train, seed, template, data, after, start."),
     ({"schema_version": 2}, "schema_version", "schema_version must be one of 1."),
 ]  # fmt: skip
 

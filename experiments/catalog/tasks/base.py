@@ -51,7 +51,7 @@ class Metric:
 
 PREFERS = Metric(
     "prefers", "Prefers the better answer", "%",
-    "Of 100 held-out pairs, in how many the better answer is likelier than the worse one.",
+    "Of 100 held-out pairs, in how many the better answer is likelier than the worse one, or scores higher with a reward model.",
 )  # fmt: skip
 GAINED = Metric(
     "gained", "Pairs learnt", "%",
