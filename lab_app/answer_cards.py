@@ -8,6 +8,7 @@ from typing import Any
 
 from experiments import export
 from experiments.analysis import Record
+from experiments.questions import SampleSpec
 from experiments.store import Key
 from lab_app import live, tables
 from lab_app.charts import names
@@ -21,7 +22,7 @@ def cards(written: live.Written, records: Sequence[Record], key: Key) -> list[di
     heads = [("base", "base"), *zip(titles, [r.spec.method for r in records], strict=True)]
     return [
         {
-            "id": f"{key.run_id}.{key.attempt}.{at}", "prompt": prompt, "note": "",
+            "id": f"{key.run_id}.{key.attempt}.{at}", "prompt": prompt, "note": sampled(written.spec),
             "columns": [
                 tables.answer(name, method, said.text, pace(said), row[0].text if i else None)
                 for i, ((name, method), said) in enumerate(zip(heads, row, strict=True))
@@ -29,6 +30,11 @@ def cards(written: live.Written, records: Sequence[Record], key: Key) -> list[di
         }
         for at, (prompt, row) in enumerate(zip(written.spec.prompts, written.rows, strict=True))
     ]  # fmt: skip
+
+
+def sampled(spec: SampleSpec) -> str:
+    """Temperature 0.8, seed 3; nothing where the likeliest token is always taken."""
+    return f"Temperature {spec.temperature:g}, seed {spec.seed}." if spec.temperature else ""
 
 
 def pace(said: live.Said) -> str:

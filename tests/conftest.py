@@ -2,6 +2,9 @@
 
 What is fetched (the real tokenizer comes with the real model) is kept in the user's cache folder, so that only the first
 run on a machine needs the network. Everything else a test writes goes to a folder of its own.
+
+One thread, here and in the processes that tests start: a two-layer model gains nothing from a second one, and where
+other work keeps the machine busy two threads that wait for each other take five times as long.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from pathlib import Path
 import platformdirs
 import pytest
 
+os.environ["OMP_NUM_THREADS"] = "1"
 FETCHED = Path(os.environ.get("LAB_TEST_CACHE") or platformdirs.user_cache_dir("fine-tuning-lab-tests"))
 
 

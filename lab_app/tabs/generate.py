@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 TITLE = "Generate"
 EMPTY = "Choose tuned runs and ask: the base and each of them answer the same prompt with the same seed."
 PRIVATE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+QUIET: dict[str, Any] = {"queue": False, **PRIVATE}
+TAIL: dict[str, Any] = {"concurrency_limit": None, "trigger_mode": "multiple", **PRIVATE}
 GREEDY = "At temperature 0 the likeliest token is always taken: raise it and ask, then each seed says something else."
 FIELDS = ("temperature", "top_p", "max_new_tokens", "seed", "repetition_penalty", "stop_at_end")
 MOST_COLUMNS = 8  # of one question
@@ -38,8 +41,41 @@ KEPT_NONE = (
 SEVERAL = re.compile(r"^\s*---\s*$", re.MULTILINE)
 
 
+@dataclass(frozen=True)
+class Parts:
+    """What the tab is made of. `asked`: the key of the question it shows; `shown`: the cards of it and those that were kept."""
+
+    runs: gr.CheckboxGroup
+    prompt: Field
+    probes: gr.Dataset
+    sampling: Sequence[Field]
+    buttons: Mapping[str, gr.Button]
+    status: gr.HTML
+    answers: gr.HTML
+    file: gr.HTML
+    asked: gr.State
+    shown: gr.State
+
+    @property
+    def form(self) -> tuple[Field, ...]:
+        return (self.prompt, *self.sampling)
+
+    @property
+    def tailed(self) -> list[Component]:
+        """What `draw` gives values for."""
+        return [self.status, self.answers, self.buttons["stop"], self.shown]
+
+
 def build(lab: Lab, page: Page, room: Room) -> None:
     """Draw the tab and wire it."""
+    parts = _drawn()
+    mixing.build(lab, page.saved, parts.runs, label)
+    _wire_choice(lab, page, room, parts)
+    _wire_questions(lab, page, parts)
+    _wire_cards(lab, page, parts)
+
+
+def _drawn() -> Parts:
     with gr.Row(elem_classes="columns-2"):
         with gr.Column(scale=2, min_width=320, elem_id="ask"):
             runs = gr.CheckboxGroup([], label="Tuned runs", info=EMPTY, elem_id="runs", interactive=True)
@@ -53,74 +89,86 @@ def build(lab: Lab, page: Page, room: Room) -> None:
                 elem_id="probes",
             )
             with gr.Accordion("How to sample", open=False):
-                form = controls.fields(SampleSpec, "", "ask", FIELDS)
+                sampling = controls.fields(SampleSpec, "", "ask", FIELDS)
             with gr.Row():
                 go = gr.Button("Ask", variant="primary", elem_id="go", min_width=100)
                 stop = gr.Button("Stop", elem_id="stop-asking", interactive=False, min_width=100)
             with gr.Row():
                 every_probe = gr.Button("Ask all of the task's", size="sm", elem_id="ask-all", min_width=120)
                 on_its_way = gr.Button("Ask it on its way", size="sm", elem_id="ask-along", min_width=120)
-                along = gr.Button("Answers while it trained", size="sm", elem_id="along", min_width=120)
+                told = gr.Button("Answers while it trained", size="sm", elem_id="along", min_width=120)
         with gr.Column(scale=5, min_width=340, elem_id="said"):
             status = drawn.status({"lines": [EMPTY]}, elem_id="ask-status")
             answers = drawn.answers({"cards": []}, elem_id="side-by-side")
             file = drawn.drawn({}, "save.js", "<div></div>", "answers-file")
-    mixing.build(lab, page.saved, runs, label)
-    asked, shown = gr.State(None), gr.State([])
-    every = (prompt, *form)
-    _wire_choice(lab, page, room, runs, probes, prompt)
+    buttons = {"go": go, "stop": stop, "every probe": every_probe, "on its way": on_its_way, "told": told}
+    said = gr.State(None), gr.State([])
+    return Parts(runs, prompt, probes, sampling, buttons, status, answers, file, *said)
+
+
+def _wire_questions(lab: Lab, page: Page, parts: Parts) -> None:
+    """Three buttons ask: what is typed, the task's own prompts, one run as it was on its way; Stop leaves."""
+    runs, status, asked, buttons = parts.runs, parts.status, parts.asked, parts.buttons
 
     def ask(values: dict[Component, Any]) -> dict[Any, Any]:
-        return put({**controls.read(every, values), "runs": tuple(values[runs] or ())}, values[page.saved])
+        return put({**controls.read(parts.form, values), "runs": tuple(values[runs] or ())}, values[page.saved])
 
     def ask_all(values: dict[Component, Any]) -> dict[Any, Any]:
         chosen = [analysis.load(lab.store, run_id) for run_id in values[runs] or ()]
         text = "\n---\n".join(probe for (probe,) in _probes(chosen)[: questions.MOST_PROMPTS])
-        data = {**controls.read(every, values), "prompt": text, "runs": tuple(values[runs] or ())}
-        return put(data, values[page.saved]) | {prompt.widget: text}
+        data = {**controls.read(parts.form, values), "prompt": text, "runs": tuple(values[runs] or ())}
+        return put(data, values[page.saved]) | {parts.prompt.widget: text}
 
     def ask_along(values: dict[Component, Any]) -> dict[Any, Any]:
         try:
             columns = along_the_way(lab, values[runs] or (), visitor.owner(values[page.saved]))
         except SpecError as error:
             (problem,) = error.problems
-            return {
-                runs: gr.update(info=problem.sentence, elem_classes=["problem"]),
-                status: {"tone": "bad", "lines": [problem.sentence]},
-            }
-        return put({**controls.read(every, values), **columns}, values[page.saved])
+            return {runs: _info(problem.sentence), status: _bad(problem.sentence)}
+        return put({**controls.read(parts.form, values), **columns}, values[page.saved])
 
     def put(data: Mapping[str, Any], kept: Any) -> dict[Any, Any]:
         key, problems = order(lab, split(data), visitor.owner(kept))
-        updates: dict[Any, Any] = controls.mark(every, problems)
-        wrong = problems.get("runs", "")
-        updates[runs] = gr.update(info=wrong or EMPTY, elem_classes=["problem"] if wrong else [])
+        updates: dict[Any, Any] = controls.mark(parts.form, problems)
+        updates[runs] = _info(problems.get("runs", ""))
         if problems:
-            updates[status] = {"tone": "bad", "lines": list(problems.values())}
-        return {**updates, asked: key, stop: gr.update(interactive=key is not None)}
+            updates[status] = _bad(*problems.values())
+        return {**updates, asked: key, buttons["stop"]: gr.update(interactive=key is not None)}
+
+    def tail(key: Any, seat: live.Seat, before: list[Any]) -> Iterator[Any]:
+        kept = [card for card in before if card.get("kept")]
+        yield from live.seated(seat, partial(draw, lab, key and Key(*key), kept), 4)
+
+    def leave(key: Any, kept: Any) -> None:
+        if key is not None:
+            lab.jobs.cancel([Key(*key)], visitor.owner(kept))
+
+    typed = [item.widget for item in parts.form]
+    outputs, seat = [runs, *typed, asked, buttons["stop"], status], gr.State(live.Seat())
+    for name, handler in {"go": ask, "every probe": ask_all, "on its way": ask_along}.items():
+        event = buttons[name].click(handler, {runs, page.saved, *typed}, outputs, concurrency_limit=8, **PRIVATE)
+        event.then(tail, [asked, seat, parts.shown], parts.tailed, **TAIL)
+    buttons["stop"].click(leave, [asked, page.saved], None, **QUIET)
+
+
+def _wire_cards(lab: Lab, page: Page, parts: Parts) -> None:
+    """What can be done with answers: once more with the next seed, keep, save; and those given while a run trained."""
+    asked, shown, answers = parts.asked, parts.shown, parts.answers
 
     def retry(key: Any, kept: Any, event: gr.EventData) -> list[Any]:
         """The same prompt once more, with the next seed; the key of that question, twice, or a sentence why not."""
         entry = lab.store.entry(*key) if key else None
         if entry is None:
-            return [None, gr.skip(), {"tone": "bad", "lines": ["Ask something first."]}, gr.skip()]
+            return [None, gr.skip(), _bad("Ask something first."), gr.skip()]
         spec = SampleSpec.model_validate_json(entry.spec)
         if spec.temperature == 0:
-            return [None, gr.skip(), {"tone": "bad", "lines": [GREEDY]}, gr.skip()]
+            return [None, gr.skip(), _bad(GREEDY), gr.skip()]
         wish = {"prompt": str((event._data or {}).get("prompt")), "more": (), "seed": spec.seed + 1}
         found, problems = order(lab, spec.model_dump() | wish, visitor.owner(kept))
         if found is None:
-            return [None, gr.skip(), {"tone": "bad", "lines": list(problems.values())}, gr.skip()]
-        return [
-            found,
-            found,
-            {"tone": "busy", "lines": [f"Asked again with seed {spec.seed + 1}."]},
-            gr.update(interactive=True),
-        ]
-
-    def tail(key: Any, seat: live.Seat, before: list[Any]) -> Iterator[Any]:
-        kept = [card for card in before if card.get("kept")]
-        yield from live.seated(seat, partial(draw, lab, key and Key(*key), kept), 4)
+            return [None, gr.skip(), _bad(*problems.values()), gr.skip()]
+        said = {"tone": "busy", "lines": [f"Asked again with seed {spec.seed + 1}."]}
+        return [found, found, said, gr.update(interactive=True)]
 
     def tail_beside(key: Any, seat: live.Seat, before: list[Any]) -> Iterator[Any]:
         """After Regenerate: in the place of the prompt's card, the others stay."""
@@ -132,34 +180,28 @@ def build(lab: Lab, page: Page, room: Room) -> None:
     def keep(before: list[Any], event: gr.EventData) -> tuple[Any, Any]:
         return answer_cards.toggled(before, (event._data or {}).get("id"))
 
-    def trained(chosen: list[str], kept: Any, before: list[Any]) -> tuple[Any, Any, Any]:
+    def told(chosen: list[str], kept: Any, before: list[Any]) -> tuple[Any, Any, Any]:
         return while_it_trained(lab, chosen or [], visitor.owner(kept), before)
 
     def take(before: list[Any], event: gr.EventData) -> Any:
         return answer_cards.comparison(before, str((event._data or {}).get("as")))
 
-    def leave(key: Any, kept: Any) -> None:
-        if key is not None:
-            lab.jobs.cancel([Key(*key)], visitor.owner(kept))
+    again, seat, stop = gr.State(None), gr.State(live.Seat()), parts.buttons["stop"]
+    put = [again, asked, parts.status, stop]
+    anew = answers.retry(retry, [asked, page.saved], put, concurrency_limit=8, **PRIVATE)
+    anew.then(tail_beside, [again, seat, shown], parts.tailed, **TAIL)
+    answers.like(keep, shown, [answers, shown], **QUIET)
+    answers.download(take, shown, parts.file, **QUIET)
+    parts.buttons["told"].click(told, [parts.runs, page.saved, shown], [parts.status, answers, shown], **QUIET)
 
-    widgets: set[Any] = {runs, page.saved, *(item.widget for item in every)}
-    outputs = [*(w for w in widgets if w is not page.saved), asked, stop, status]
-    tailing: dict[str, Any] = {"concurrency_limit": None, "trigger_mode": "multiple", **PRIVATE}
-    seat, quiet = gr.State(live.Seat()), {"queue": False, **PRIVATE}
-    drawn_to = [status, answers, stop, shown]
-    for event in (
-        go.click(ask, widgets, outputs, concurrency_limit=8, **PRIVATE),
-        every_probe.click(ask_all, widgets, outputs, concurrency_limit=8, **PRIVATE),
-        on_its_way.click(ask_along, widgets, outputs, concurrency_limit=8, **PRIVATE),
-    ):
-        event.then(tail, [asked, seat, shown], drawn_to, **tailing)
-    again = gr.State(None)
-    anew = answers.retry(retry, [asked, page.saved], [again, asked, status, stop], concurrency_limit=8, **PRIVATE)
-    anew.then(tail_beside, [again, seat, shown], drawn_to, **tailing)
-    stop.click(leave, [asked, page.saved], None, **quiet)
-    answers.like(keep, shown, [answers, shown], **quiet)
-    along.click(trained, [runs, page.saved, shown], [status, answers, shown], **quiet)
-    answers.download(take, shown, file, **quiet)
+
+def _info(wrong: str) -> Any:
+    """The sentence at the choice of runs."""
+    return gr.update(info=wrong or EMPTY, elem_classes=["problem"] if wrong else [])
+
+
+def _bad(*sentences: str) -> dict[str, Any]:
+    return {"tone": "bad", "lines": list(sentences)}
 
 
 def split(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -168,7 +210,7 @@ def split(data: Mapping[str, Any]) -> dict[str, Any]:
     return {**data, "prompt": first, "more": tuple(more)}
 
 
-def _wire_choice(lab: Lab, page: Page, room: Room, runs: gr.CheckboxGroup, probes: gr.Dataset, prompt: Field) -> None:
+def _wire_choice(lab: Lab, page: Page, room: Room, parts: Parts) -> None:
     """Which runs there are follows the store whenever the tab is opened; the prompts to click on follow the runs."""
 
     def offer(chosen: list[str], kept: Any, request: gr.Request) -> Any:
@@ -180,9 +222,10 @@ def _wire_choice(lab: Lab, page: Page, room: Room, runs: gr.CheckboxGroup, probe
     def suggest(chosen: list[str]) -> Any:
         return gr.Dataset(samples=_probes([analysis.load(lab.store, run_id) for run_id in chosen or []]))
 
+    runs, probes = parts.runs, parts.probes
     gr.on(room.opens, offer, [runs, page.saved], runs, concurrency_limit=8, **PRIVATE)
     runs.change(suggest, runs, probes, concurrency_limit=8, **PRIVATE)
-    probes.click(lambda sample: sample[0], probes, prompt.widget, queue=False, **PRIVATE)
+    probes.click(lambda sample: sample[0], probes, parts.prompt.widget, **QUIET)
 
 
 def _probes(records: Sequence[Record | None]) -> list[list[str]]:
@@ -290,7 +333,7 @@ def while_it_trained(lab: Lab, run_ids: Sequence[str], owner: str, shown: Sequen
     found = [card for record in records for card in answer_cards.along(record)]
     if not found:
         said = "Choose a tuned run that gave answers while it trained."
-        return {"tone": "bad", "lines": [said]}, gr.skip(), gr.skip()
+        return _bad(said), gr.skip(), gr.skip()
     kept = [*found, *(card for card in shown if card.get("kept"))]
     return (
         {"lines": ["What it said while it trained, read from the run; nothing was asked anew."]},

@@ -36,7 +36,7 @@ CUT = (
     "network error",
 )
 """What Gradio's client logs of its own streams when the network goes, or when the document does."""
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=40_000)
 
 
 class App:

@@ -60,7 +60,7 @@ class Room:
 
     def wait_for_view(self) -> None:
         """Until the recorded comparison of the first paint has made way for runs of one's own."""
-        expect(self.chart.locator(".lab-chart-title")).not_to_contain_text("Recorded", timeout=60_000)
+        expect(self.chart.locator(".lab-chart-title")).not_to_contain_text("Recorded", timeout=240_000)
 
     def wait_for_points(self, method: str, count: int) -> None:
         """Until the curve of one's own run (the first paint shows a recorded one) has so many points."""
@@ -71,7 +71,7 @@ class Room:
                 return path && !recorded && (path.getAttribute('d').match(/[ML]/g) || []).length >= count;
             }""",
             arg=[method, count],
-            timeout=60_000,
+            timeout=240_000,
         )
 
     def state(self, method: str) -> Locator:
@@ -80,7 +80,7 @@ class Room:
     def wait_for_end(self, *methods: str, state: str = "finished") -> None:
         self.wait_for_view()
         for method in methods:
-            expect(self.state(method)).to_contain_text(state, timeout=90_000)
+            expect(self.state(method)).to_contain_text(state, timeout=240_000)
 
     def link(self) -> str:
         field = self.page.locator("#link").locator("input, textarea")

@@ -31,7 +31,7 @@ def test_train_longer_then_clone_with_one_change(visit, app):
     steps.locator("input").fill("7")
     part.get_by_role("button", name="Train longer").click()
     room.wait_for_points("lora", 7)  # from where the first one ended
-    expect(steps).to_contain_text("more than 7", timeout=60_000)
+    expect(steps).to_contain_text("more than 7", timeout=240_000)
     first, short = specs_of(app, seed)
     assert first["train"]["steps"] == 7 and first["start"] and short["train"]["steps"] == 4
 
@@ -52,7 +52,7 @@ def test_train_longer_then_clone_with_one_change(visit, app):
     expect(rows).to_have_count(3)
     chosen = room.page.locator('#shelf tr[aria-selected="true"]')
     expect(chosen).to_contain_text("rank 2")
-    expect(chosen).to_contain_text("finished", timeout=60_000)
+    expect(chosen).to_contain_text("finished", timeout=240_000)
     clone = specs_of(app, seed)[0]
     assert clone["settings"]["rank"] == 2 and clone.get("start", "") == "" and clone["train"]["steps"] == 7
     assert part.locator("img, script").count() == 0

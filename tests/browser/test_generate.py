@@ -36,10 +36,10 @@ def cards(room):
 def test_several_prompts_again_keep_and_take_away(asking, tmp_path):
     room = asking
     ask(room, "Name a fish.\n---\nName a bird.")
-    expect(cards(room)).to_have_count(2, timeout=90_000)
+    expect(cards(room)).to_have_count(2, timeout=240_000)
     for i in range(2):
         expect(cards(room).nth(i).locator(".state").first).to_contain_text(
-            re.compile(r"\d+ tokens, [\d.]+ s, \d+ tokens/s"), timeout=90_000
+            re.compile(r"\d+ tokens, [\d.]+ s, \d+ tokens/s"), timeout=240_000
         )
     cards(room).nth(0).get_by_role("button", name="Regenerate").click()
     expect(room.page.locator("#ask-status")).to_contain_text("At temperature 0 the likeliest token is always taken")
@@ -49,9 +49,9 @@ def test_several_prompts_again_keep_and_take_away(asking, tmp_path):
     ask(room, PAYLOADS[0])
     expect(cards(room)).to_have_count(2)  # the new one, and the one that was kept
     expect(cards(room).nth(0).locator("h3")).to_have_text(PAYLOADS[0])
-    expect(cards(room).nth(0).locator(".state").first).to_contain_text("tokens/s", timeout=60_000)
+    expect(cards(room).nth(0).locator(".state").first).to_contain_text("tokens/s", timeout=240_000)
     cards(room).nth(0).get_by_role("button", name="Regenerate").click()
-    expect(room.page.locator("#ask-status")).to_contain_text("Asked again with seed 1.")
+    expect(cards(room).nth(0).locator(".note")).to_have_text("Temperature 1, seed 1.")
     expect(cards(room)).to_have_count(2)
     for kind, name in (("csv", "answers.csv"), ("md", "answers.md")):
         with room.page.expect_download() as waiting:
@@ -71,7 +71,7 @@ def test_several_prompts_again_keep_and_take_away(asking, tmp_path):
 def test_no_prompt_is_markup(asking):
     room = asking
     ask(room, "\n---\n".join(payload.replace("\n", " ").replace("\x00", "") for payload in PAYLOADS))
-    expect(cards(room)).to_have_count(len(PAYLOADS), timeout=90_000)
+    expect(cards(room)).to_have_count(len(PAYLOADS), timeout=240_000)
     assert room.page.evaluate("window.hit") is None
     assert (
         room.page.locator(f"{ROOM} img, {ROOM} script, {ROOM} svg, {ROOM} iframe, {ROOM} style, {ROOM} base").count()
@@ -110,8 +110,8 @@ def test_a_run_is_asked_as_it_was_on_its_way(visit):
     room.page.locator("#ask-along").click()
     heads = cards(room).first.locator("h4")
     expect(heads).to_have_text([re.compile(f"^{t}") for t in ("base", "Prompt, step 0", "Prompt, step 2", "Prompt, step 4",
-                                                             "Prompt, step 6", "Prompt, end")], timeout=60_000)  # fmt: skip
-    expect(heads.last.locator(".state")).to_contain_text("tokens/s", timeout=60_000)
+                                                             "Prompt, step 6", "Prompt, end")], timeout=240_000)  # fmt: skip
+    expect(heads.last.locator(".state")).to_contain_text("tokens/s", timeout=240_000)
     assert room.page.evaluate("window.hit") is None
 
 
@@ -136,7 +136,7 @@ def test_two_loras_are_mixed_and_each_gets_its_loss(visit):
     expect(room.field("mix-shares")).to_contain_text("Weights are numbers with commas between them")
     room.fill("mix-shares", "1, 0.5")
     room.page.locator("#mix-go").click()
-    expect(room.page.locator("#mix-status")).to_contain_text("Lowest of the mixes on the task", timeout=90_000)
+    expect(room.page.locator("#mix-status")).to_contain_text("Lowest of the mixes on the task", timeout=240_000)
     rows = room.page.locator("#mix-table tbody tr")
     expect(rows).to_have_count(8)  # the base, two runs, five ways
     expect(rows.first.locator("td").first).to_have_text(re.compile(r"^\d+\.\d{3}$"))

@@ -36,7 +36,7 @@ def shelved(visit, store):
     room.start()
     expect(room.stop_button).to_be_enabled()
     room.stop_button.click()
-    expect(room.status).to_contain_text("Stopped by you", timeout=60_000)
+    expect(room.status).to_contain_text("Stopped by you", timeout=240_000)
     entry = next(e for e in store.entries(limit=20) if json.loads(e.spec)["seed"] == seed)
     owner = store.connection.execute("SELECT owner FROM wanted WHERE run_id = ?", (entry.key.run_id,)).fetchone()[0]
     wanted = (spec(rank=4, seed=seed), spec(rank=16, seed=seed), spec("prefix", seed=seed))

@@ -28,17 +28,17 @@ def test_a_sweep_fills_stops_and_is_found_again(visit, app):
     expect(page.locator("#sweep-plan")).to_contain_text("2 rank × 2 alpha × 2 seeds: 8 cells")
     page.locator("#sweep-start").click()
     cells = page.locator("#sweep-map .sw-cell")
-    expect(cells).to_have_count(4, timeout=60_000)
+    expect(cells).to_have_count(4, timeout=240_000)
     expect(page.locator("#sweep-status")).to_contain_text("of 8 cells")
     numbers = cells.filter(has_text=re.compile(r"\d\.\d{3}"))
-    expect(numbers.first).to_be_visible(timeout=150_000)  # fills while it goes on
+    expect(numbers.first).to_be_visible(timeout=240_000)  # fills while it goes on
 
     link = page.locator("#sweep-link input").input_value()
     stranger = visit(link[link.index("?") :])
-    expect(stranger.page.locator("#sweep-status")).to_contain_text("Somebody else's sweep", timeout=60_000)
+    expect(stranger.page.locator("#sweep-status")).to_contain_text("Somebody else's sweep", timeout=240_000)
     expect(stranger.page.locator("#sweep-stop")).to_be_disabled()
     page.locator("#sweep-stop").click()
-    expect(page.locator("#sweep-status")).to_contain_text("Stopped by you", timeout=60_000)
+    expect(page.locator("#sweep-status")).to_contain_text("Stopped by you", timeout=240_000)
     (row,) = (
         s
         for s in table.everybodys(Store(app.home / "lab.sqlite"), link.partition("sweep=")[2])
@@ -46,11 +46,11 @@ def test_a_sweep_fills_stops_and_is_found_again(visit, app):
     )
     assert row.state == "stopped"
     room.reload()
-    expect(page.locator("#sweep-status")).to_contain_text("Stopped by you", timeout=60_000)
+    expect(page.locator("#sweep-status")).to_contain_text("Stopped by you", timeout=240_000)
     expect(page.locator("#sweep-map .sw-cell").filter(has_text=re.compile(r"\d\.\d{3}")).first).to_be_visible()
 
     page.locator("#sweep-on").click()  # what is done is not done again
-    expect(page.locator("#sweep-status")).to_contain_text("8 of 8 cells trained", timeout=120_000)
+    expect(page.locator("#sweep-status")).to_contain_text("8 of 8 cells trained", timeout=240_000)
     expect(page.locator("#sweep-map .sw-verdict")).to_contain_text(re.compile("rank|settings"))
     expect(page.locator("#sweep-found tbody tr").filter(has_text="2 of 2")).to_have_count(4)
     page.locator("#sweep-map .sw-cell").first.click()

@@ -147,7 +147,7 @@ def test_merges_an_own_bpe_and_the_loss_mask(room):
     own = unfold(room, "own")
     own.locator("select").select_option("pirate")
     own.get_by_role("button", name="Train").click()
-    expect(own.locator(".tk-note")).to_contain_text("characters a token on held-out text", timeout=60_000)
+    expect(own.locator(".tk-note")).to_contain_text("characters a token on held-out text", timeout=240_000)
     with room.page.expect_download() as got:
         own.get_by_role("link", name="Save as tokenizer.json").click()
     source = got.value.path().read_text("utf8")
@@ -163,11 +163,11 @@ def test_the_model_reads_and_a_candidate_is_appended(room):
     part = unfold(room, "model")
     part.locator("select").first.select_option("tiny")
     part.get_by_role("button", name="Read").click()
-    expect(part.locator(".tk-candidate")).to_have_count(20, timeout=120_000)
+    expect(part.locator(".tk-candidate")).to_have_count(20, timeout=240_000)
     expect(part).to_contain_text("int64 of shape [1, 5]")
     expect(part.locator(".tk-bit")).to_have_count(5)
     part.locator(".tk-candidate").first.click()
-    expect(part).to_contain_text("int64 of shape [1, 6]", timeout=60_000)
+    expect(part).to_contain_text("int64 of shape [1, 6]", timeout=240_000)
 
 
 def test_a_tuned_run_is_read_beside_its_base(visit):
@@ -180,7 +180,7 @@ def test_a_tuned_run_is_read_beside_its_base(visit):
     run = part.locator("select").nth(1)
     expect(run.locator("option")).to_have_count(2)
     run.select_option(index=1)
-    expect(part.locator(".tk-strip")).to_have_count(3, timeout=120_000)
+    expect(part.locator(".tk-strip")).to_have_count(3, timeout=240_000)
     expect(part).to_contain_text("tuned − base")
 
 

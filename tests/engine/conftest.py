@@ -1,12 +1,7 @@
-"""What the engine tests share: two-layer models loaded once, a task with few rows, and one thread.
-
-One thread, here and in the processes that tests start: a two-layer model gains nothing from a second one, and where
-other work keeps the machine busy two threads that wait for each other take five times as long.
-"""
+"""What the engine tests share: two-layer models loaded once, and a task with few rows."""
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -15,12 +10,10 @@ from typing import Any
 
 import pytest
 
-os.environ["OMP_NUM_THREADS"] = "1"
-
-from experiments import events  # noqa: E402
-from experiments.catalog import tasks  # noqa: E402
-from experiments.catalog.tasks import Split, pirate  # noqa: E402
-from experiments.specs import RunSpec, build  # noqa: E402
+from experiments import events
+from experiments.catalog import tasks
+from experiments.catalog.tasks import Split, pirate
+from experiments.specs import RunSpec, build
 
 
 def few_rows(progress: Any) -> Split:
