@@ -1,7 +1,8 @@
 """Real runs that ship with the lab, so that a newcomer sees a result before training anything.
 
 One JSON-lines file a run in `assets/recorded`: the first line its spec, then its events as stored. Beside that comparison one run of
-each method on a real model, in `assets/recorded/methods`: its spec and of its events those that the page draws. One sweep, in
+each method on a real model, in `assets/recorded/methods`: its spec and of its events those that the page draws. One path, in
+`assets/recorded/path`, a line a stage, kept as those are. One sweep, in
 `assets/recorded/sweep`: the first line its spec, then a line a cell, kept as those runs are. Written from a store by
 `python -m experiments record`, read with the same fold as every other run.
 """
@@ -63,6 +64,33 @@ def record_method(store: Store, run_id: str, folder: Path = FOLDER / "methods") 
     target = folder / f"{run_id}.json"
     told = store.events(entry.key)
     target.write_text(_line(spec, _drawn([row.event for row in told]), told[-1].time_s) + "\n", "utf8")
+    return target
+
+
+@cache
+def path() -> tuple[analysis.Record, ...]:
+    """The recorded path from imitation to rewards, its stages in order."""
+    found = [_kept(line) for file in (FOLDER / "path").glob("*.jsonl") for line in file.read_text("utf8").splitlines()]
+    return tuple(analysis.fold(analysis.Record(spec, spec.run_id), stored) for spec, stored in found)
+
+
+def record_path(store: Store, run_id: str, folder: Path = FOLDER / "path") -> Path:
+    """Write the stages that end with this run, a line each, in the place of the path of before. Raises `ValueError` where one has not
+    finished."""
+    lines: list[str] = []
+    last = run_id
+    while last:
+        entry = store.entry(last)
+        if entry is None or entry.last != "finished":
+            raise ValueError(f"Run “{last[:40]}” is not a finished run of this store.")
+        spec, told = RunSpec.model_validate_json(entry.spec), store.events(entry.key)
+        lines.insert(0, _line(spec, _drawn([row.event for row in told]), told[-1].time_s))
+        last = spec.after
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.jsonl"):
+        old.unlink()
+    target = folder / f"{run_id}.jsonl"
+    target.write_text("\n".join(lines) + "\n", "utf8")
     return target
 
 
@@ -132,7 +160,9 @@ def record_sweep(store: Store, sweep_id: str, folder: Path = FOLDER / "sweep") -
 def _drawn(told: list[events.Event]) -> list[dict[str, Any]]:
     """Of a run's events those that are drawn of a cell: every number, but only what base and tuned said at the end."""
     said = [e for e in told if isinstance(e, events.Sampled)]
-    kept = [next((s for s in said if s.subject == "base"), None), said[-1] if said else None]
+    kept: list[Any] = [next((s for s in said if s.subject == "base"), None), said[-1] if said else None]
+    tried = [e for e in told if isinstance(e, events.Grouped)]
+    kept.append(next((g for g in reversed(tried) if len(set(g.rewards)) > 1), None))
     numbers = (events.Started, events.Stepped, events.Evaluated, events.Failed, events.Finished)
     chosen = [e for e in told if isinstance(e, numbers) or any(e is k for k in kept)]
     return [_short(e.model_dump(mode="json", exclude_none=True)) for e in chosen]

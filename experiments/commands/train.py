@@ -109,7 +109,10 @@ def _read_specs(file: Path) -> list[dict[str, Any]]:
 
 @app.command()
 def record(
-    run_ids: Annotated[list[str], typer.Argument(help="Finished runs, as one comparison; or one finished sweep.")],
+    run_ids: Annotated[
+        list[str],
+        typer.Argument(help="Finished runs, as one comparison; one finished sweep; or the last stage of a path."),
+    ],
     method: Annotated[
         bool, typer.Option("--method", help="Each as the recorded run of its method, beside the comparison.")
     ] = False,
@@ -117,6 +120,10 @@ def record(
     """Make stored runs, or a stored sweep, the recorded ones that the page shows at first."""
     is_sweep = run_ids[0].startswith("w")
     with sentences(False):
+        found = None if is_sweep else analysis.load(open_store(), run_ids[0])
+        if found and found.spec.after:
+            print(recorded.record_path(open_store(), run_ids[0]))
+            return
         if method:
             for run_id in run_ids:
                 print(recorded.record_method(open_store(), run_id))

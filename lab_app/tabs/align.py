@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from experiments import fitting, methods, objectives, path, rewards, specs
+from experiments import fitting, methods, objectives, path, recorded, rewards, specs
 from experiments.analysis import Record
 from experiments.catalog import models, tasks
 from experiments.jobs import QueueFull
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 TITLE = "Align"
 INTRO = "Three ways to teach an answer: show it, say which of two is better, pay for it. Press Start: one model goes through all three."
+RECORDED = "Below, a recorded path, trained earlier on another machine."
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 TAIL: dict[str, Any] = {"concurrency_limit": None, "trigger_mode": "multiple"} | QUIET | {"queue": True}
 GROUPS = '<div class="lab-groups"></div>'
@@ -227,8 +228,12 @@ def draw(lab: Lab, shown: Mapping[str, Any], owner: str, still: Callable[[], boo
     """The right column until all stages have ended, then while base and stages answer the same questions."""
     runs = visitor.known(lab.store, shown["runs"], owner)
     if not runs:
-        notes = shown["notes"] or [INTRO]
-        yield [{"tone": "bad" if shown["notes"] else "", "lines": notes}, *frame([], gr.update(interactive=False))]
+        notes = shown["notes"] or [
+            INTRO,
+            *([RECORDED, align_view.both_fall(recorded.path())] if recorded.path() else []),
+        ]
+        state = {"tone": "bad" if shown["notes"] else "", "lines": notes}
+        yield [state, *frame(recorded.path(), gr.update(interactive=False))]
         return
     records: Sequence[Record] = ()
     for snapshot in live.watch(lab, runs, owner, still):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 from gradio.components import Component
 
-from experiments import analysis, questions, shelf, specs, states
+from experiments import analysis, objectives, questions, shelf, specs, states
 from experiments.analysis import Record
 from experiments.catalog import models, tasks
 from experiments.jobs import QueueFull
@@ -239,7 +239,12 @@ def choices(lab: Lab, owner: str, opened: Sequence[str]) -> list[tuple[str, str]
     found = []
     for run_id in visitor.known(lab.store, [*opened, *own], owner):
         record = analysis.load(lab.store, run_id)
-        if record and record.finished and record.finished.adapter_path:
+        if (
+            record
+            and record.finished
+            and record.finished.adapter_path
+            and not objectives.find(record.spec.objective).scores
+        ):
             found.append((label(record), run_id))
     return found
 

@@ -29,3 +29,19 @@ def test_the_recorded_methods_are_small_and_can_be_read():
     for record in recorded.gallery():
         assert record.status == "finished" and record.spec.model == "smollm2-135m"
         assert (recorded.FOLDER / "methods" / f"{record.run_id}.json").stat().st_size < 20_000
+
+
+def test_the_recorded_path_begins_where_it_says(tmp_path):
+    found = recorded.path()
+    assert [r.spec.objective for r in found] == ["sft", "dpo", "grpo"] and all(r.status == "finished" for r in found)
+    assert [r.spec.after for r in found] == ["", found[0].run_id, found[1].run_id] and found[2].groups
+    (file,) = (recorded.FOLDER / "path").glob("*.jsonl")
+    assert file.stat().st_size < 60_000
+
+
+def test_a_path_is_recorded_from_its_last_stage(tmp_path):
+    store = Store(tmp_path / "lab.sqlite")
+    put(store, first := spec("lora"))
+    put(store, last := first.model_copy(update={"after": first.run_id}))
+    file = recorded.record_path(store, last.run_id, tmp_path / "path")
+    assert len(file.read_text("utf8").splitlines()) == 2
