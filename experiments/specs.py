@@ -100,6 +100,10 @@ class RunSpec(BaseModel):
     def _objective_takes_method_and_task(cls, value: str, info: ValidationInfo) -> str:
         found = objectives.find(value)
         if {"method", "task"} <= info.data.keys():
+            if found.feeds == "pairs" and info.data["task"].startswith("data:"):
+                raise ValueError(
+                    f"{found.title} needs pairs of a better and a worse answer; rows of your own have one."
+                )
             task = None if info.data["task"].startswith("data:") else tasks.find(info.data["task"])
             if refusal := found.refusal(methods.find(info.data["method"]), task):
                 raise ValueError(refusal)

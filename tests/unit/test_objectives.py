@@ -43,6 +43,7 @@ def test_runs_of_before_keep_their_ids():
         ({"method": "adalora"}, "objective", "AdaLoRA needs a term beside the loss, which TRL's DPOTrainer does not add."),
         ({"method": "llama-adapter"}, "objective", "cannot read log-probabilities through LLaMA-Adapter"),
         ({"task": "pirate"}, "objective", "needs pairs of a better and a worse answer; “Talk like a pirate” has one answer"),
+        ({"task": "data:" + "0" * 32, "data": {"completion": "text"}}, "objective", "rows of your own have one."),
         ({"goal": {"beta": 0}}, "goal.beta", "Beta must be more than 0."),
         ({"goal": {"beta": "much"}}, "goal.beta", "Beta must be a number."),
         ({"goal": {"gamma": 1}}, "goal.gamma", "There is no setting “gamma” here; there are beta, loss."),
