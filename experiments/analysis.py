@@ -32,6 +32,8 @@ class Record:
     held_out: list[events.Evaluated] = field(default_factory=list)
     """Looks at the run's own model along the way, by step."""
     base: events.Evaluated | None = None
+    judged: dict[str, events.Judged] = field(default_factory=dict)
+    """Base and tuned row by row, by subject, where the run looked thoroughly."""
     samples: list[events.Sampled] = field(default_factory=list)
     finished: events.Finished | None = None
     cause: str = ""
@@ -96,6 +98,8 @@ def _add(record: Record, event: events.Event, time_s: float) -> None:
             record.base = event
         case events.Evaluated():
             record.held_out.append(event)
+        case events.Judged():
+            record.judged[event.subject] = event
         case events.Sampled():
             record.samples.append(event)
         case events.Finished():

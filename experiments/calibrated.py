@@ -12,13 +12,14 @@ from experiments.store import Store
 
 
 class Calibration(BaseModel):
-    """Seconds of a step and of the looks around all of them; the highest memory of a step in 10⁶ bytes."""
+    """Seconds of a step, of the looks around all of them and of one look on the way; the highest memory of a step in 10⁶ bytes."""
 
     model_config = ConfigDict(frozen=True)
     a_step_s: float
     around_s: float
     peak_mb: float
     context_tokens: int = 0
+    look_s: float = 0.0
 
     def seconds(self, steps: int) -> float:
         """What a run of so many steps takes."""

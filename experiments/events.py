@@ -81,11 +81,30 @@ class Grouped(Base):
     advantages: tuple[float, ...]
 
 
+class Generation(Base):
+    """How answers were written, all of a batch at once: the sampling (temperature 0 takes the likeliest token), and what that took."""
+
+    max_new_tokens: int
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+    repetition_penalty: float = 1.0
+    rows: int
+    batch: int
+    tokens: int
+    elapsed_s: float
+
+    @property
+    def tokens_per_s(self) -> float | None:
+        return self.tokens / self.elapsed_s if self.elapsed_s else None
+
+
 class Evaluated(Base):
     """A look at the model: `step` 0 is the untrained method; `subject` "base" is the model without it.
 
     Losses are in nats a token. `general_loss` is on text that has nothing to do with the task. `largest_logit_change` is
-    against the base, over the answer of one held-out row: 0 says that nothing changed at all.
+    against the base, over the answer of one held-out row: 0 says that nothing changed at all. `generation`: how the answers
+    behind `metrics` were written.
     """
 
     kind: Literal["evaluated"] = "evaluated"
@@ -96,6 +115,28 @@ class Evaluated(Base):
     metrics: dict[str, float] | None = None
     baselines: dict[str, dict[str, float]] | None = None
     largest_logit_change: float | None = None
+    generation: Generation | None = None
+    elapsed_s: float = 0.0
+
+
+class Judged(Base):
+    """A model row by row, so that two models can be held against each other on the same items.
+
+    `losses` are sums in nats over the `tokens` learnt of each held-out row from the row `first` on; `general_losses` and
+    `general_tokens` the same of the passages of general text. `answers` are those to the scored rows, the first held-out ones,
+    and `scores` the task's metrics of each alone. A sum that is no finite number is None.
+    """
+
+    kind: Literal["judged"] = "judged"
+    subject: Literal["base", "tuned"]
+    step: int
+    first: int
+    losses: tuple[float | None, ...]
+    tokens: tuple[int, ...]
+    general_losses: tuple[float | None, ...]
+    general_tokens: tuple[int, ...]
+    answers: tuple[str, ...] = ()
+    scores: tuple[dict[str, float], ...] = ()
     elapsed_s: float = 0.0
 
 
@@ -174,6 +215,17 @@ class Mixed(Base):
     elapsed_s: float = 0.0
 
 
+class Calibrated(Base):
+    """What two steps of a run said before it starts: see `calibrated.Calibration`."""
+
+    kind: Literal["calibrated"] = "calibrated"
+    a_step_s: float
+    around_s: float
+    look_s: float
+    peak_mb: float
+    context_tokens: int = 0
+
+
 class Finished(Base):
     """All done. `peak_mb` is what the run needed at its highest: resting process, own tensors, one step on top.
 
@@ -218,12 +270,14 @@ Event = Annotated[
     | Stepped
     | Grouped
     | Evaluated
+    | Judged
     | Sampled
     | Wrote
     | Read
     | Ranked
     | Mixed
     | Scored
+    | Calibrated
     | Finished
     | Failed
     | Cancelled

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from experiments import access, events, gists
-from experiments.questions import Question
+from experiments.questions import CalibrateSpec, Question
 from experiments.specs import RunSpec
 from experiments.store import Key, Store
 
@@ -109,6 +109,8 @@ class Jobs:
         """Ask for side-by-side answers, or for how models read a text. Raises `QueueFull`, or `SpecError` for runs that are
         somebody else's own."""
         access.require_runs(self.store, spec.runs, owner)
+        if isinstance(spec, CalibrateSpec):
+            access.require_rows(spec.run, owner)
         with self._change, _said_where_full():
             if self._answering >= MOST_WAITING:
                 raise QueueFull("Many questions are waiting already; try again in a moment.")

@@ -257,8 +257,44 @@ class ScoreSpec(BaseModel):
         return "j" + digest(self)
 
 
-Question = SampleSpec | SurpriseSpec | RanksSpec | MixSpec | ScoreSpec
-KINDS: dict[str, type[BaseModel]] = {"surprise": SurpriseSpec, "ranks": RanksSpec, "mix": MixSpec, "score": ScoreSpec}
+class CalibrateSpec(BaseModel):
+    """What a run would take here, from two of its steps (`engine.calibration`)."""
+
+    model_config = Frozen
+    schema_version: Literal[1] = 1
+    kind: Literal["calibrate"] = "calibrate"
+    run: RunSpec
+
+    @property
+    def model(self) -> str:
+        return self.run.model
+
+    @property
+    def weights(self) -> str:
+        return self.run.weights
+
+    @property
+    def runs(self) -> tuple[str, ...]:
+        return ()
+
+    @property
+    def columns(self) -> list[tuple[str, int | None]]:
+        """No tuned run is asked."""
+        return []
+
+    @property
+    def sample_id(self) -> str:
+        return "q" + digest(self)
+
+
+Question = SampleSpec | SurpriseSpec | RanksSpec | MixSpec | ScoreSpec | CalibrateSpec
+KINDS: dict[str, type[BaseModel]] = {
+    "surprise": SurpriseSpec,
+    "ranks": RanksSpec,
+    "mix": MixSpec,
+    "score": ScoreSpec,
+    "calibrate": CalibrateSpec,
+}
 
 
 def parse(text: str) -> Question:

@@ -70,6 +70,11 @@ class TrainSettings(BaseModel):
         low="0: trains to the last step. 1 stops at the first look that is no better than the best so far.",
         high="Stops after so many looks without a better one, and goes back to the best.",
     )  # fmt: skip
+    thorough: bool = knob(
+        False, "Thorough looks", later=True,
+        low="Off: forgetting is measured once, at the end.",
+        high="Also measures forgetting at every look, and the loss of every held-out row: what a comparison rests on.",
+    )  # fmt: skip
 
 
 def rate_at(train: TrainSettings, step: int) -> float:

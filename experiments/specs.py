@@ -128,7 +128,8 @@ class RunSpec(BaseModel):
             return value  # their own errors are the ones to show
         method = methods.find(info.data["method"])
         if not method.trains:
-            return TrainSettings(steps=0, batch_size=1, learning_rate=0.0).model_dump()
+            nothing = TrainSettings(steps=0, batch_size=1, learning_rate=0.0).model_dump()
+            return {**nothing, "thorough": value.get("thorough", False)}
         if value.get("learning_rate") is None:
             usual = models.usual_rate(str(info.data.get("model")), method.key)
             usual = usual or method.learning_rate(info.data["settings"])

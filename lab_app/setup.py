@@ -25,7 +25,7 @@ from lab_app.lab import Lab
 OTHER = "another"
 OWN = "own"
 LENGTH = ("steps", "batch_size")
-RECIPE = ("schedule", "warmup", "accumulate", "clip", "weight_decay", "looks", "patience")
+RECIPE = ("schedule", "warmup", "accumulate", "clip", "weight_decay", "looks", "patience", "thorough")
 PRESET = ("lora", "prompt", "prefix")
 FIRST = (*PRESET, "p-tuning", "ia3", "layernorm", "bitfit", "partial", "full", "few-shot", "zero-shot", "qlora")
 """The methods that stand open; the others are folded."""
@@ -310,5 +310,10 @@ def build(lab: Lab) -> gr.HTML:
 
     form = {**describe(), "presets": comparisons()}
     return drawn(
-        start(), "fields.js setup.js", MARKUP, "questions", form=json.dumps(form), server_functions=[follow, rows]
+        start(),
+        "fields.js form.js setup.js",
+        MARKUP,
+        "questions",
+        form=json.dumps(form),
+        server_functions=[follow, rows],
     )

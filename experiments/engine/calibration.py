@@ -21,7 +21,6 @@ from experiments.specs import RunSpec
 
 ROWS = 64  # rows that say how long the rows of a task are
 TOKENS = 4  # tokens written to learn how long one takes
-BATCH = 24  # rows that answer together, as in `generation.answers`
 
 
 def calibrate(spec: RunSpec, base: Base, between: Callable[[], None] = lambda: None) -> Calibration:
@@ -31,10 +30,11 @@ def calibrate(spec: RunSpec, base: Base, between: Callable[[], None] = lambda: N
         trial = begin(spec, base)
     a_step_s = _a_step_s(spec, base, task, trial, state, between) if trial.parameters and spec.train.steps else 0.0
     with trial.at_rest() as model:
-        around_s = _around_s(spec, base, task, model, between)
+        around_s, look_s = _around_s(spec, base, task, model, between)
     return Calibration(
         a_step_s=round(a_step_s, 5),
         around_s=round(around_s, 3),
+        look_s=round(look_s, 3),
         peak_mb=round(trial.meter.peak_mb(base.resting_mb), 1),
         context_tokens=generation.virtual_tokens(trial.model),
     )
@@ -64,18 +64,20 @@ def _example(base: Base, task: tasks.Task, row: tasks.Row) -> data.Example:
     return data.encode(base.tokenizer, row, task.max_length, task.template)
 
 
-def _around_s(spec: RunSpec, base: Base, task: tasks.Task, model: Any, between: Callable[[], None]) -> float:
-    """Seconds of all looks and answers of the run."""
+def _around_s(
+    spec: RunSpec, base: Base, task: tasks.Task, model: Any, between: Callable[[], None]
+) -> tuple[float, float]:
+    """Seconds of all looks and answers of the run, and of one look on its way."""
     rows = task.split(None).held_out[: task.scored_rows]
     some = rows[: evaluation.EVAL_BATCH]
     began = time.perf_counter()
     evaluation.mean_loss(model, [_example(base, task, r) for r in some], base.tokenizer.pad_token_id, between)
     look_s = (time.perf_counter() - began) / max(len(some), 1) * min(evaluation.HELD_OUT_ROWS, len(rows))
-    prompts = [data.prompt_ids(base.tokenizer, r, task.template) for r in rows[:BATCH]]
+    prompts = [data.prompt_ids(base.tokenizer, r, task.template) for r in rows[: generation.BATCH]]
     read_s, token_s = _answer_s(model, prompts)
     longest = max(len(_example(base, task, r).ids) - _example(base, task, r).start for r in rows)
     said = min(longest, task.max_new_tokens)
-    answers_s = -(-len(rows) // BATCH) * (read_s + said * token_s)
+    answers_s = -(-len(rows) // generation.BATCH) * (read_s + said * token_s)
     probes = [data.prompt_ids(base.tokenizer, p, task.template) for p in task.asked]
     probe_read_s, probe_token_s = _answer_s(model, probes)
     probes_s = probe_read_s + said * probe_token_s
@@ -85,9 +87,14 @@ def _around_s(spec: RunSpec, base: Base, task: tasks.Task, model: Any, between: 
     sampled = (2 if steps > 1 else 1 if steps else 0) + fresh
     general_s = look_s  # about as many tokens
     own_s = looks * look_s + general_s + answers_s + sampled * probes_s
+    judged_s = general_s + look_s * len(evaluation.judged_rows(task)[1]) / max(
+        min(evaluation.HELD_OUT_ROWS, len(rows)), 1
+    )
+    if spec.train.thorough:
+        own_s += (looks - 1) * general_s + judged_s
     if not evaluation.base_is_known(base, task):
-        own_s += 2 * look_s + answers_s + probes_s
-    return own_s
+        own_s += 2 * look_s + answers_s + probes_s + (judged_s if spec.train.thorough else 0.0)
+    return own_s, look_s + (general_s if spec.train.thorough else 0.0)
 
 
 def _answer_s(model: Any, prompts: list[list[int]]) -> tuple[float, float]:

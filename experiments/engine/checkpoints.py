@@ -58,6 +58,11 @@ class Progress:
     best: Best = field(default_factory=Best)
     history: list[events.Event] = field(default_factory=list)
 
+    @property
+    def has_looked(self) -> bool:
+        """Whether the look at this step, where there is one, was taken to its end."""
+        return any(isinstance(e, events.Evaluated) and e.step == self.step for e in self.history)
+
 
 class Checkpoints:
     """The checkpoints of a lab, one a run, in `folder`."""
@@ -93,6 +98,17 @@ class Checkpoints:
             shutil.rmtree(partial, ignore_errors=True)
         took_s = time.monotonic() - began
         self._next_s = time.monotonic() + max(self.every_s, took_s / MOST_OF_THE_TIME if self.every_s else 0.0)
+
+    def stopped(self, spec: RunSpec, trial: Trial, random_state: RandomState, progress: Progress) -> None:
+        """Keep the state of a run that is stopped between two steps or in a look: asked for again it loses at most that look."""
+        if not (progress.step and trial.step == progress.step and trial.optimizer and size_mb(trial) <= FINAL_MB):
+            return
+        if progress.step == spec.train.steps or not progress.has_looked:  # that look is taken again
+            told = progress.history
+            progress.history = [
+                e for e in told if isinstance(e, events.Stepped) or getattr(e, "step", 0) < progress.step
+            ]
+        self.write(spec, trial, random_state, progress)
 
     def look(self, spec: RunSpec, step: int, model: Any, trial: Trial) -> None:
         """Keep the adapter as it is at a look, so that it can be asked later. A full disk costs this, not the run."""

@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -24,6 +24,7 @@ from experiments.engine.models import Base
 
 HELD_OUT_ROWS = 24  # along the way: enough to see the curve turn, a second or two on two cores
 GENERAL_TOKENS = 160
+JUDGED_ROWS, FEWEST_JUDGED = 48, 12  # rows judged one by one at the end, where at least so many are left
 EVAL_BATCH = 8
 VERSION = 1  # raised when any measure here changes, so that no stale one is reused
 
@@ -64,28 +65,37 @@ def largest_logit_change(model: Any, base: Base, task: tasks.Task) -> float | No
     return change if math.isfinite(change) else None
 
 
-def look(model: Any, base: Base, task: tasks.Task, step: int, between: Callable[[], None]) -> events.Evaluated:
-    """A short look along the way."""
+def look(
+    model: Any, base: Base, task: tasks.Task, step: int, between: Callable[[], None], thorough: bool = False
+) -> events.Evaluated:
+    """A short look along the way; a thorough one reads the general text, too."""
     began = time.perf_counter()
     loss = held_out_loss(model, base, task, between)
+    general = general_loss(model, base, between) if thorough else None
     elapsed = time.perf_counter() - began
-    return events.Evaluated(subject="tuned", step=step, held_out_loss=loss, elapsed_s=round(elapsed, 3))
+    return events.Evaluated(
+        subject="tuned", step=step, held_out_loss=loss, general_loss=general, elapsed_s=round(elapsed, 3)
+    )
 
 
-def full_look(model: Any, base: Base, task: tasks.Task, step: int, between: Callable[[], None]) -> events.Evaluated:
-    """All measures of a tuned model, its facts held against the base's answers."""
+def full_look(
+    model: Any, base: Base, task: tasks.Task, step: int, between: Callable[[], None]
+) -> tuple[events.Evaluated, list[str]]:
+    """All measures of a tuned model, its facts held against the base's answers; and what it answered."""
     began = time.perf_counter()
     rows = task.split(None).held_out[: task.scored_rows]
-    said = generation.answers(model, base.tokenizer, rows, task.max_new_tokens, between, task.template)
-    return events.Evaluated(
+    said, how = generation.answered(model, base.tokenizer, rows, task.max_new_tokens, between, task.template)
+    told = events.Evaluated(
         subject="tuned",
         step=step,
         held_out_loss=held_out_loss(model, base, task, between),
         general_loss=general_loss(model, base, between),
         metrics=task.score(rows, said, base_answers(base, task, between)) | pair_metrics(model, base, task, between),
         largest_logit_change=largest_logit_change(model, base, task),
+        generation=how if rows else None,
         elapsed_s=round(time.perf_counter() - began, 3),
     )
+    return told, said
 
 
 def base_look(base: Base, task: tasks.Task, between: Callable[[], None]) -> events.Evaluated:
@@ -106,6 +116,72 @@ def base_look(base: Base, task: tasks.Task, between: Callable[[], None]) -> even
         ).model_dump(mode="json")
 
     return events.Evaluated.model_validate(_kept(base, task, "look", measure))
+
+
+def base_judged(base: Base, task: tasks.Task, between: Callable[[], None]) -> events.Judged:
+    """The base model row by row; measured once and kept."""
+
+    def measure() -> dict[str, Any]:
+        said = base_answers(base, task, between)
+        return judged("base", base.model, base, task, 0, said, between).model_dump(mode="json")
+
+    rows = hashlib.sha256(repr(judged_rows(task)).encode()).hexdigest()[:12]
+    return events.Judged.model_validate(_kept(base, task, f"judged-{rows}", measure))
+
+
+def judged(
+    subject: Literal["base", "tuned"],
+    model: Any,
+    base: Base,
+    task: tasks.Task,
+    step: int,
+    said: Sequence[str],
+    between: Callable[[], None],
+) -> events.Judged:
+    """A model row by row: the loss on held-out rows that no look along the way has read, so that whatever was chosen by those
+    looks was not chosen on these; the loss on general text; and the score of each answer. `said` are the answers to the scored rows.
+    """
+    began = time.perf_counter()
+    first, rows = judged_rows(task)
+    losses, tokens = _row_losses(model, base, [_encoded(base, task, row) for row in rows], between)
+    passages = [data.encode_text(base.tokenizer, text, GENERAL_TOKENS) for text in tasks.general_text()]
+    general, lengths = _row_losses(model, base, passages, between)
+    asked = task.split(None).held_out[: len(said)]
+    base_said = base_answers(base, task, between)
+    scores = tuple(task.score([r], [a], [b]) for r, a, b in zip(asked, said, base_said, strict=True))
+    return events.Judged(
+        subject=subject, step=step, first=first, losses=losses, tokens=tokens, general_losses=general,
+        general_tokens=lengths, answers=tuple(said), scores=scores, elapsed_s=round(time.perf_counter() - began, 3),
+    )  # fmt: skip
+
+
+def judged_rows(task: tasks.Task) -> tuple[int, Sequence[tasks.Row]]:
+    """The rows of `judged` and the number of the first: those after the rows of the looks, or all where few are left."""
+    rows = task.split(None).held_out
+    first = HELD_OUT_ROWS if len(rows) - HELD_OUT_ROWS >= FEWEST_JUDGED else 0
+    return first, rows[first : first + JUDGED_ROWS]
+
+
+def _encoded(base: Base, task: tasks.Task, row: tasks.Row) -> data.Example:
+    return data.encode(base.tokenizer, row, task.max_length, task.template)
+
+
+@torch.no_grad()
+def _row_losses(
+    model: Any, base: Base, examples: Sequence[data.Example], between: Callable[[], None]
+) -> tuple[tuple[float | None, ...], tuple[int, ...]]:
+    """The summed loss of each example in nats, None where it is no finite number, and its learnt tokens; in the given order."""
+    losses: list[float | None] = [None] * len(examples)
+    lengths = [max(0, len(e.ids) - max(e.start, 1)) for e in examples]
+    by_length = sorted(range(len(examples)), key=lambda i: len(examples[i].ids))
+    for at in range(0, len(by_length), EVAL_BATCH):
+        some = by_length[at : at + EVAL_BATCH]
+        batch = data.collate([examples[i] for i in some], base.tokenizer.pad_token_id, base.device)
+        for i, loss_N in zip(some, token_losses(model, batch).split([lengths[i] for i in some]), strict=True):
+            total = float(loss_N.double().sum())
+            losses[i] = total if math.isfinite(total) else None
+        between()
+    return tuple(losses), tuple(lengths)
 
 
 def base_answers(base: Base, task: tasks.Task, between: Callable[[], None]) -> list[str]:

@@ -16,12 +16,12 @@ from experiments import estimates, events, methods, mirrors, states
 from experiments.catalog import models, tasks
 from experiments.catalog.cache import ResourceError
 from experiments.catalog.tasks.base import Row
-from experiments.engine import adapters, generation, mixing, scorer, surprise, training, truncation
+from experiments.engine import adapters, calibration, generation, mixing, scorer, surprise, training, truncation
 from experiments.engine.checkpoints import Checkpoints
 from experiments.engine.models import Base, Bases
 from experiments.engine.scorer import Scorer
 from experiments.jobs import Job
-from experiments.questions import MixSpec, Question, RanksSpec, SampleSpec, ScoreSpec, check_mix, parse
+from experiments.questions import CalibrateSpec, MixSpec, Question, RanksSpec, SampleSpec, ScoreSpec, check_mix, parse
 from experiments.specs import RunSpec
 from experiments.store import Key, Store
 from experiments.templates import CHAT
@@ -139,6 +139,10 @@ class Engine:
             runs = {run_id: self._finished(base, run_id) for run_id in spec.runs}
             check_mix(spec, [run for run, _ in runs.values()])
             yield from mixing.looks(base, runs, spec, between)
+            return
+        if isinstance(spec, CalibrateSpec):
+            tasks.of(spec.run).split(lambda stage, done, total: between())
+            yield events.Calibrated(**calibration.calibrate(spec.run, base, between).model_dump())
             return
         for i, model in enumerate(columns):
             between()

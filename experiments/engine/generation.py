@@ -23,6 +23,7 @@ from experiments.questions import SampleSpec
 from experiments.templates import CHAT, answer_text
 
 FLUSH_S = 0.1
+BATCH = 24  # rows that answer together
 
 
 @dataclass(frozen=True)
@@ -132,20 +133,39 @@ def answers(
     template: str = CHAT,
 ) -> list[str]:
     """The greedy answer to each prompt, in batches of rows of like length. `between` is called after every token."""
+    return answered(model, tokenizer, prompts, limit, between, template)[0]
+
+
+def answered(
+    model: Any,
+    tokenizer: Any,
+    prompts: Sequence[str | Row],
+    limit: int,
+    between: Callable[[], None],
+    template: str = CHAT,
+) -> tuple[list[str], events.Generation]:
+    """`answers`, with how they were written and what that took."""
+    began, count, how = time.perf_counter(), 0, Sampling(limit)
     encoded = [data.prompt_ids(tokenizer, p, template) for p in prompts]
     by_length = sorted(range(len(prompts)), key=lambda i: len(encoded[i]))
     found = [""] * len(prompts)
-    for start in range(0, len(prompts), 24):
-        rows = by_length[start : start + 24]
+    for start in range(0, len(prompts), BATCH):
+        rows = by_length[start : start + BATCH]
         written: list[list[int]] = [[] for _ in rows]
-        for tokens in decode(model, [encoded[i] for i in rows], end_ids(model, tokenizer), Sampling(limit)):
+        for tokens in decode(model, [encoded[i] for i in rows], end_ids(model, tokenizer), how):
             for line, token in zip(written, tokens, strict=True):
                 if token is not None:
                     line.append(token)
+                    count += 1
             between()
         for i, line in zip(rows, written, strict=True):
             found[i] = answer_text(tokenizer.decode(line, skip_special_tokens=True), template).strip()
-    return found
+    told = events.Generation(
+        max_new_tokens=limit, temperature=how.temperature, top_p=how.top_p, seed=how.seed,
+        repetition_penalty=how.repetition_penalty, rows=len(prompts), batch=BATCH, tokens=count,
+        elapsed_s=round(time.perf_counter() - began, 3),
+    )  # fmt: skip
+    return found, told
 
 
 def sample(

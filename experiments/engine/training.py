@@ -100,9 +100,14 @@ def run(
         yield from _measured(now)
         if not now.is_judge and not base_is_known:
             yield evaluation.base_look(base, now.task, between)
+        if spec.train.thorough and not now.is_judge:
+            yield evaluation.base_judged(base, now.task, between)
         progress.elapsed_s = earlier_s + time.perf_counter() - began
         yield _finished(now, folder)
     except Unwanted:
+        progress.elapsed_s = earlier_s + time.perf_counter() - began
+        if keep and not objectives.find(spec.objective).is_trls:  # TRL's trainer cannot stand between two steps
+            keep.stopped(spec, trial, random_state, progress)
         yield events.Cancelled(step=progress.step)
 
 
@@ -117,6 +122,9 @@ def _steps(now: Run, clock_s: float) -> Iterator[events.Event]:
 
     if keep:
         keep.begun()
+    was_stopped_in_look = progress.step in recipe.look_steps(train) and not progress.has_looked
+    if was_stopped_in_look and (yield from _look_along(now, progress.step)):
+        return
     order = data.order(len(rows), train.batch_size, train.steps * train.accumulate, spec.seed)
     order = islice(order, progress.step * train.accumulate, None)
     for step in range(progress.step + 1, train.steps + 1):
@@ -165,14 +173,18 @@ def _aligned(now: Run, clock_s: float) -> Generator[events.Event, None, None]:
 def _is_over(now: Run, step: int, clock_s: float) -> Generator[events.Event, None, bool]:
     """After a step: a look where one is due, and a checkpoint; whether patience has ended."""
     train, keep = now.spec.train, now.keep
-    if step in recipe.look_steps(train):
-        yield from _look(now, step, samples=step == round(train.steps / 2))
-        if train.patience and _patience_is_over(now):
-            return True
+    if step in recipe.look_steps(train) and (yield from _look_along(now, step)):
+        return True
     if keep and keep.due() and step < train.steps:
         now.progress.elapsed_s = clock_s + time.perf_counter()
         keep.write(now.spec, now.trial, now.random_state, now.progress)
     return False
+
+
+def _look_along(now: Run, step: int) -> Generator[events.Event, None, bool]:
+    """A look on the way; whether patience is over by it."""
+    yield from _look(now, step, samples=step == round(now.spec.train.steps / 2))
+    return bool(now.spec.train.patience) and _patience_is_over(now)
 
 
 def _patience_is_over(now: Run) -> bool:
@@ -203,7 +215,10 @@ def _measured(now: Run) -> Iterator[events.Event]:
             return
         if step:
             yield now.seen(_sampled(now, model, step))
-        yield now.seen(evaluation.full_look(model, now.base, now.task, step, now.between))
+        look, said = evaluation.full_look(model, now.base, now.task, step, now.between)
+        yield now.seen(look)
+        if now.spec.train.thorough:
+            yield now.seen(evaluation.judged("tuned", model, now.base, now.task, step, said, now.between))
 
 
 def _stopped_early(now: Run) -> bool:
@@ -256,8 +271,10 @@ def _look(now: Run, step: int, samples: bool = True) -> Iterator[events.Event]:
     with now.trial.at_rest() as model:
         if samples and not now.is_judge:
             yield now.seen(_sampled(now, model, step))
-        look = scorer.look if now.is_judge else evaluation.look
-        yield now.seen(look(model, now.base, now.task, step, now.between))
+        if now.is_judge:
+            yield now.seen(scorer.look(model, now.base, now.task, step, now.between))
+        else:
+            yield now.seen(evaluation.look(model, now.base, now.task, step, now.between, now.spec.train.thorough))
         if now.keep and now.trial.parameters:
             now.keep.look(now.spec, step, model, now.trial)
 
@@ -272,7 +289,9 @@ def _untrained(now: Run) -> Iterator[events.Event]:
     if methods.find(now.spec.method).starts_at_base(now.spec.settings) and not now.spec.after:
         yield now.seen(_answers("tuned", 0, now.task, said))
         loss = evaluation.base_held_out_loss(now.base, now.task, now.between)
-        yield now.seen(events.Evaluated(subject="tuned", step=0, held_out_loss=loss))
+        thorough = now.spec.train.thorough
+        general = evaluation.base_look(now.base, now.task, now.between).general_loss if thorough else None
+        yield now.seen(events.Evaluated(subject="tuned", step=0, held_out_loss=loss, general_loss=general))
     else:
         yield from _look(now, 0)
 

@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from experiments import events
+from experiments import events, states
 from experiments.jobs import Jobs, QueueFull
 from experiments.specs import RunSpec, SpecError
 from experiments.store import Key, Store
@@ -179,6 +179,8 @@ class _Sweep:
             parts = [[p.spec for p in wave[i :: len(queues)]] for i in range(len(queues))]
             pairs = zip(queues, parts, strict=True)
             self._on_every_queue([partial(self._carry_out, queue, part, look) for queue, part in pairs])
+            for run_id in self.lost:
+                states.drop(self.sweeper.home, run_id)  # nobody goes on from what was hopeless
 
     def _not_pruned(self, points: Sequence[Point]) -> list[Point]:
         """What this sweep, taken up again, did not stop before; the losses of the others count at the rungs they got to."""

@@ -205,3 +205,42 @@ def test_killed_in_mid_run_and_started_again(tiny, tmp_path):
     assert resumed["attempt"] == 2 and 5 <= resumed["resumed_at"] < 40 and expected["resumed_at"] == 0
     assert resumed["curve"] == expected["curve"] and len(resumed["curve"]) == 40
     assert resumed["metrics"] == expected["metrics"] and resumed["held_out"] == expected["held_out"]
+
+
+@pytest.mark.parametrize("when", ["between two steps", "in a look", "in the last look"])
+def test_stopped_and_asked_for_again_it_loses_no_step(when, base, keep, tmp_path):
+    spec = spec_of("lora", {"dropout": 0.4}, looks=2, thorough=True)
+    keep.every_s = 1e9  # no checkpoint but that of the stop
+    whole = run(spec, base, tmp_path / "whole")
+    seen: list[events.Event] = []
+
+    def between() -> None:
+        at = max((e.step for e in seen if isinstance(e, events.Stepped)), default=0)
+        looking = any(isinstance(e, events.Sampled) and e.subject == "tuned" and e.step == at for e in seen)
+        if (at, looking) == {"between two steps": (5, False), "in a look": (4, True), "in the last look": (8, True)}[
+            when
+        ]:
+            raise training.Unwanted
+
+    for event in training.run(spec, base, tmp_path / "half", between, keep):
+        seen.append(event)
+    assert isinstance(seen[-1], events.Cancelled)
+    rest = list(training.run(spec, base, tmp_path / "rest", lambda: None, keep))
+    assert rest[0].resumed_at == seen[-1].step == {"between two steps": 5, "in a look": 4, "in the last look": 8}[when]
+    assert losses(rest) == losses(whole) and sorted(map(str, told(rest))) == sorted(map(str, told(whole)))
+
+
+def test_a_thorough_run_is_the_same_run_judged_row_by_row(base, tmp_path):
+    plain, thorough = (run(spec_of(thorough=how), base, tmp_path / str(how)) for how in (False, True))
+    assert losses(plain) == losses(thorough)
+    looks = [e for e in thorough if isinstance(e, events.Evaluated) and e.subject == "tuned"]
+    assert all(e.general_loss is not None for e in looks)
+    judged = {e.subject: e for e in thorough if isinstance(e, events.Judged)}
+    assert judged.keys() == {"base", "tuned"} and not any(isinstance(e, events.Judged) for e in plain)
+    tuned, last = judged["tuned"], looks[-1]
+    assert tuned.first == 0 and len(tuned.losses) == 5  # few rows: all of them
+    assert sum(tuned.losses) / sum(tuned.tokens) == pytest.approx(last.held_out_loss, rel=1e-5)
+    assert sum(tuned.general_losses) / sum(tuned.general_tokens) == pytest.approx(last.general_loss, rel=1e-5)
+    for key in ("style", "facts"):
+        assert sum(s[key] for s in tuned.scores) / len(tuned.scores) == pytest.approx(last.metrics[key])
+    assert last.generation.rows == 4 and last.generation.temperature == 0 and last.generation.tokens > 0
