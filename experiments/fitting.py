@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 
 import psutil
@@ -28,6 +29,11 @@ def needed_mb(spec: RunSpec, arch: Arch) -> float:
         4 * sum(t.size for t in arch.linears) if method.footprint(arch, spec.settings).packed else 0
     )  # the base itself
     return (predict(arch, method, spec.settings, load).total + beside) / 1e6
+
+
+def cores() -> int:
+    """Cores this process may use, which in a container are fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def here_mb() -> float | None:

@@ -4,7 +4,7 @@ One JSON-lines file a run in `assets/recorded`: the first line its spec, then it
 each method on a real model, in `assets/recorded/methods`: its spec and of its events those that the page draws. One path, in
 `assets/recorded/path`, a line a stage, kept as those are. One sweep, in
 `assets/recorded/sweep`: the first line its spec, then a line a cell, kept as those runs are. Written from a store by
-`python -m experiments record`, read with the same fold as every other run.
+`python -m experiments record`, and so is one comparison; read with the same fold as every other run.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from typing import Any
 
 from experiments import analysis, events, methods
 from experiments.analysis import Record
+from experiments.comparison import Comparison, fold
+from experiments.comparison import table as comparisons
 from experiments.specs import RunSpec
 from experiments.store import Row, Store
 from experiments.sweeps import Progress, SweepSpec, records, table
@@ -154,6 +156,26 @@ def record_sweep(store: Store, sweep_id: str, folder: Path = FOLDER / "sweep") -
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{found.sweep_id}.jsonl"
     target.write_text("\n".join(lines) + "\n", "utf8")
+    return target
+
+
+@cache
+def comparison() -> Comparison | None:
+    """The recorded comparison; None where none ships."""
+    file = next(iter(sorted((FOLDER / "comparison").glob("*.json"))), None)
+    return Comparison.model_validate_json(file.read_text("utf8")) if file else None
+
+
+def record_comparison(store: Store, comparison_id: str, folder: Path = FOLDER / "comparison") -> Path:
+    """Write a finished comparison of the store into the folder of the recorded one. Raises `ValueError` where it has not finished."""
+    row = comparisons.newest(store, comparison_id)
+    if row is None or row.state != "finished":
+        raise ValueError(f"“{comparison_id[:40]}” is not a finished comparison of this store.")
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / f"{comparison_id}.json"
+    target.write_text(
+        json.dumps(_short(fold(store, row).model_dump(mode="json")), separators=(",", ":")) + "\n", "utf8"
+    )
     return target
 
 

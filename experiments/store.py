@@ -4,7 +4,7 @@ A run id (the hash of its spec) can have several attempts: a failed or stopped o
 another. The state of an attempt is its last event, never a column of its own. Who wants a run is kept beside it: it is
 stopped when nobody does any more. Nothing here decides when anything runs: see `jobs`. The tables `shelf`, `gists` and
 `swept` are written by `shelf` and `gists`: what owners call their runs, and numbers that could be made anew from events;
-`sweeps` and `cells` by `sweeps.table`.
+`sweeps` and `cells` by `sweeps.table`, `comparisons` by `comparison.table`.
 """
 
 from __future__ import annotations
@@ -48,6 +48,9 @@ CREATE TABLE IF NOT EXISTS sweeps (
 CREATE TABLE IF NOT EXISTS cells (
     sweep_id TEXT, owner TEXT, number INTEGER, run_id TEXT, spec TEXT, mark TEXT,
     PRIMARY KEY (sweep_id, owner, run_id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS comparisons (
+    comparison_id TEXT, owner TEXT, spec TEXT, fits TEXT, state TEXT, sentence TEXT, created_s REAL, began_s REAL,
+    ended_s REAL, writer TEXT, workers INTEGER, PRIMARY KEY (comparison_id, owner)) WITHOUT ROWID;
 """
 END_KINDS = tuple(kind.model_fields["kind"].default for kind in events.END)
 

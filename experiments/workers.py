@@ -15,6 +15,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from experiments import fitting
 from experiments.jobs import Job
 from experiments.store import Store
 
@@ -42,6 +43,12 @@ class Inline:
 
     def close(self) -> None:
         self._engine = None
+
+
+def several(home: Path, count: int) -> list[WorkerProcess]:
+    """So many worker processes that share the cores; one alone has the threads that torch, or OMP_NUM_THREADS, gives it."""
+    threads = max(1, fitting.cores() // count) if count > 1 else None
+    return [WorkerProcess(home, f"worker-{i}", threads) for i in range(count)]
 
 
 class WorkerProcess:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sqlite3
 import threading
 import time
@@ -11,12 +10,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from experiments import recorded, shelf
+from experiments import fitting, recorded, shelf
 from experiments.analysis import Record
 from experiments.catalog import models
 from experiments.catalog.background import Background
 from experiments.catalog.cache import lab_home
 from experiments.catalog.own_data import keep
+from experiments.comparison import Comparison
+from experiments.comparison.running import Comparer
 from experiments.jobs import Jobs
 from experiments.store import Store
 from experiments.sweeps import Progress
@@ -54,17 +55,22 @@ class Lab:
         """Every recorded run there is to look at: the comparison, and one run of each method on a real model."""
         return (*self.recorded, *recorded.gallery())
 
+    @property
+    def comparison(self) -> Comparison | None:
+        """The recorded comparison, shown to a newcomer; None where none ships."""
+        return recorded.comparison()
+
+    @cached_property
+    def comparer(self) -> Comparer:
+        """Who carries comparisons out: a client of the sweeper."""
+        return Comparer(self.sweeper)
+
     def machine(self) -> str:
         """One line on what runs here and how busy it is."""
-        count = cores()
+        count = fitting.cores()
         jobs = self.jobs.length()
         queue = "empty" if not jobs else "1 training" if jobs == 1 else f"1 training, {jobs - 1} waiting"
         return f"{count} core{'s' if count > 1 else ''} · {gpu()} · queue: {queue}"
-
-
-def cores() -> int:
-    """Cores this process may use, which in a container are fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def gpu() -> str:
@@ -87,6 +93,7 @@ def open_lab() -> Lab:
     store = Store(home / "lab.sqlite")
     lab = Lab(home, store, Jobs(store, WorkerProcess(home)), tuple(recorded.load()))
     lab.sweeper.resume()
+    lab.comparer.resume()
     threading.Thread(target=_warm, args=(lab,), name="warm", daemon=True).start()
     threading.Thread(target=_tidy, args=(lab,), name="tidy", daemon=True).start()
     return lab

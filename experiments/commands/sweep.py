@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,7 +22,7 @@ from experiments.store import Store
 from experiments.sweeps import guidance, records, typed
 from experiments.sweeps.running import Sweeper
 from experiments.terminal import AsJson, app, follow, open_store, owner, people, progress_bar, sentences
-from experiments.workers import Inline, WorkerProcess
+from experiments.workers import Inline, several
 
 
 @app.command()
@@ -57,11 +56,9 @@ def sweep(
         said["base"] = complete(dict(said.get("base") or {}))
         store = open_store()
         planned = sweeps.plan(sweeps.build(said), store, workers)
-        threads = max(1, _cores() // workers)
-        executors: list[Executor] = [
-            _on_ray(store, ray, cpus, gpus) if ray else WorkerProcess(lab_home(), f"worker-{i}", threads)
-            for i in range(workers)
-        ]
+        executors: list[Executor] = (
+            [_on_ray(store, ray, cpus, gpus) for _ in range(workers)] if ray else [*several(lab_home(), workers)]
+        )
     people.print(planned.sentence, markup=False, highlight=False, soft_wrap=True)
     if planned.asks and not yes and not dry and not typer.confirm(planned.asks, err=True):
         raise typer.Exit(1)
@@ -161,10 +158,6 @@ def _carry_out(store: Store, spec: sweeps.SweepSpec, executors: Sequence[Executo
             queue.close()
     assert found is not None
     return found
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _watch(store: Store, sweeper: Sweeper, sweep_id: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +15,7 @@ from experiments.catalog.cache import lab_home
 from experiments.commands import own
 from experiments.jobs import Jobs
 from experiments.specs import RunSpec, SpecError
+from experiments.store import Store
 from experiments.terminal import AsJson, app, finish, open_store, owner, people, sentences, watch
 from experiments.workers import Inline
 
@@ -111,16 +112,19 @@ def _read_specs(file: Path) -> list[dict[str, Any]]:
 def record(
     run_ids: Annotated[
         list[str],
-        typer.Argument(help="Finished runs, as one comparison; one finished sweep; or the last stage of a path."),
+        typer.Argument(help="Finished runs, to be shown together; or a finished sweep, comparison, last stage of a path."),
     ],
     method: Annotated[
         bool, typer.Option("--method", help="Each as the recorded run of its method, beside the comparison.")
     ] = False,
 ) -> None:
-    """Make stored runs, or a stored sweep, the recorded ones that the page shows at first."""
-    is_sweep = run_ids[0].startswith("w")
+    """Make stored runs, a stored sweep or a stored comparison the recorded ones that the page shows at first."""
+    kinds: dict[str, tuple[str, str, Callable[[Store, str], Path]]] = {
+        "w": ("sweep", "*.jsonl", recorded.record_sweep), "c": ("comparison", "*.json", recorded.record_comparison),
+    }  # fmt: skip
+    folder, ending, record_one = kinds.get(run_ids[0][:-12], ("", "*.jsonl", recorded.record))
     with sentences(False):
-        found = None if is_sweep else analysis.load(open_store(), run_ids[0])
+        found = None if folder else analysis.load(open_store(), run_ids[0])
         if found and found.spec.after:
             print(recorded.record_path(open_store(), run_ids[0]))
             return
@@ -128,10 +132,10 @@ def record(
             for run_id in run_ids:
                 print(recorded.record_method(open_store(), run_id))
             return
-        for old in (recorded.FOLDER / "sweep" if is_sweep else recorded.FOLDER).glob("*.jsonl"):
+        for old in (recorded.FOLDER / folder).glob(ending):
             old.unlink()
         for run_id in run_ids:
-            print((recorded.record_sweep if is_sweep else recorded.record)(open_store(), run_id))
+            print(record_one(open_store(), run_id))
 
 
 def complete(data: dict[str, Any]) -> RunSpec:
