@@ -1,38 +1,13 @@
 // The form of a comparison: four questions. `props.form` describes it (as text: read through Gradio's props, every look at a
 // large object costs), `props.value` is what was typed, and the server says what
 // follows from that: problems at their fields, titles, facts, costs. What was typed survives a reload of this tab.
-const KEPT = 'fine-tuning-lab-form', form = JSON.parse(props.form), parts = {}, folds = {};
-let value = structuredClone(props.value), asking = false, again = false, waiting;
-
-function change(write) {
-  return (raw) => {
-    write(raw);
-    value.edit = (value.edit || 0) + 1;
-    delete value.wrong;
-    share();
-    follow();
-  };
-}
-function share() {
-  props.value = structuredClone(value);
-  try {
-    sessionStorage.setItem(KEPT, JSON.stringify(value));
-  } catch {} // a browser that keeps nothing
-}
-function restore() {
-  try {
-    const kept = JSON.parse(sessionStorage.getItem(KEPT) || 'null');
-    if (kept && kept.version === value.version) value = { ...value, ...kept };
-  } catch {}
-}
-
-const setting = (place, field, write) => (parts[place] = settingField(field, change(write))).node;
-const choice = (place, field, type, write) => (parts[place] = choiceField(field, type, change(write))).node;
-const title = (text) => make('h3', {}, text);
+const form = JSON.parse(props.form), folds = {};
+let waiting;
+const typed = typedForm({ kept: 'fine-tuning-lab-form', fits: (found) => found.version === typed.value.version, draw, tell }), { parts, change, setting, choice } = typed;
 const facts = (id) => make('p', { class: 'facts', id });
 
 function fold(method) {
-  value.settings[method.key] ||= {};
+  typed.value.settings[method.key] ||= {};
   const summary = make('summary', {}, method.title);
   const node = make('details', { class: 'method', id: 'fold-' + method.key, 'data-method': method.key }, summary,
     make('p', { class: 'facts' }, method.summary + ' ', method.paper ? make('a', { href: method.paper_url, target: '_blank', rel: 'noopener' }, method.paper) : null));
@@ -44,7 +19,7 @@ function furnish(method) {
   const { node, furnished } = folds[method.key];
   if (furnished) return;
   folds[method.key].furnished = true;
-  node.append(...method.fields.map((f) => setting(method.key + '.' + f.name, f, (raw) => (value.settings[method.key] ||= {})[f.name] = raw)));
+  node.append(...method.fields.map((f) => setting(method.key + '.' + f.name, f, (raw) => (typed.value.settings[method.key] ||= {})[f.name] = raw)));
 }
 
 function build() {
@@ -53,69 +28,56 @@ function build() {
     make('div', { class: 'lab-scroll', tabindex: 0, role: 'region', 'aria-label': 'rows of the task' }, rows));
   const preset = make('select', { id: 'presets', 'aria-label': 'Start from a comparison', onchange: () => {
     const chosen = form.presets[preset.value];
-    if (chosen) change(() => (value = { ...structuredClone(chosen[1]), version: value.version, edit: value.edit }))();
+    if (chosen) change(() => (typed.value = { ...structuredClone(chosen[1]), version: typed.value.version, edit: typed.value.edit }))();
     preset.value = '';
   } }, make('option', { value: '' }, 'Start from a comparison …'), ...form.presets.map(([name], i) => make('option', { value: i }, name)));
   parts.rows = { refresh: () => examples.open && show(rows) };
   element.querySelector('.lab-setup').replaceChildren(
-    make('div', { class: 'lab-field' }, preset), title('1 What model?'), choice('model', form.model, 'radio', (raw) => (value.model = raw)),
-    setting('hub_id', form.hub_id, (raw) => (value.hub_id = raw)), facts('model-facts'),
+    make('div', { class: 'lab-field' }, preset), title('1 What model?'), choice('model', form.model, 'radio', (raw) => (typed.value.model = raw)),
+    setting('hub_id', form.hub_id, (raw) => (typed.value.hub_id = raw)), facts('model-facts'),
     title('2 What should it learn?'), choice('task', form.task, 'radio', (raw) => {
-      value.task = raw;
+      typed.value.task = raw;
       parts.rows.refresh();
     }), facts('task-facts'), examples,
-    title('3 Which methods?'), choice('methods', form.methods, 'checkbox', (raw) => (value.methods = raw)), ...form.folds.map(fold),
+    title('3 Which methods?'), choice('methods', form.methods, 'checkbox', (raw) => (typed.value.methods = raw)), ...form.folds.map(fold),
     title('4 How long?'), make('div', { class: 'lab-row' },
-      ...form.train.map((f) => setting('train.' + f.name, f, (raw) => (value.train[f.name] = raw))),
-      setting('seed', form.seed, (raw) => (value.seed = raw))),
+      ...form.train.map((f) => setting('train.' + f.name, f, (raw) => (typed.value.train[f.name] = raw))),
+      setting('seed', form.seed, (raw) => (typed.value.seed = raw))),
     make('details', { class: 'quiet', id: 'recipe' }, make('summary', {}, 'How it trains'),
-      ...form.recipe.map((f) => setting('train.' + f.name, f, (raw) => (value.train[f.name] = raw)))),
+      ...form.recipe.map((f) => setting('train.' + f.name, f, (raw) => (typed.value.train[f.name] = raw)))),
     make('details', { class: 'quiet' }, make('summary', {}, 'What these do'),
       make('ul', { class: 'facts' }, ...form.about.map(([name, text]) => make('li', {}, make('b', {}, name + ' '), text)))),
     make('div', { id: 'cost', 'aria-live': 'polite' }));
 }
 async function show(rows) {
-  const found = await server.rows(value.task);
+  const found = await server.rows(typed.value.task);
   if (found) fillTable(rows, found);
 }
 
 function draw() {
-  parts.model.set(value.model);
-  parts.hub_id.set(value.hub_id);
-  parts.hub_id.node.hidden = value.model !== form.another;
-  parts.task.set(value.task);
-  parts.methods.set(value.methods);
-  for (const f of [...form.train, ...form.recipe]) parts['train.' + f.name].set(value.train[f.name]);
-  parts.seed.set(value.seed);
+  parts.model.set(typed.value.model);
+  parts.hub_id.set(typed.value.hub_id);
+  parts.hub_id.node.hidden = typed.value.model !== form.another;
+  parts.task.set(typed.value.task);
+  parts.methods.set(typed.value.methods);
+  for (const f of [...form.train, ...form.recipe]) parts['train.' + f.name].set(typed.value.train[f.name]);
+  parts.seed.set(typed.value.seed);
   announce();
   for (const method of form.folds) {
-    const chosen = value.methods.includes(method.key);
+    const chosen = typed.value.methods.includes(method.key);
     folds[method.key].node.hidden = !chosen;
     if (chosen) furnish(method);
-    if (folds[method.key].furnished) for (const f of method.fields) parts[method.key + '.' + f.name].set((value.settings[method.key] || {})[f.name] ?? f.value);
+    if (folds[method.key].furnished) for (const f of method.fields) parts[method.key + '.' + f.name].set((typed.value.settings[method.key] || {})[f.name] ?? f.value);
   }
 }
 // Rows of one's own are brought beside this form (own.js): which are meant comes from there, what is chosen goes there.
 const announce = () => window.dispatchEvent(new CustomEvent('lab-task', {
-  detail: { task: value.task, own: value.own, model: value.model === form.another ? value.hub_id : value.model } }));
+  detail: { task: typed.value.task, own: typed.value.own, model: typed.value.model === form.another ? typed.value.hub_id : typed.value.model } }));
 window.addEventListener('lab-own-ready', announce);
-window.addEventListener('lab-own', (event) => change((own) => (value.own = own))(event.detail));
-// Ask the server what follows; one question at a time, the last one counts. No answer: the network is away, ask again.
-async function follow() {
-  draw();
-  if (asking) return void (again = true);
-  asking = true;
-  do {
-    again = false;
-    const reply = await server.follow(value);
-    if (reply) again || tell(reply);
-    else setTimeout(follow, 2000);
-  } while (again);
-  asking = false;
-}
+window.addEventListener('lab-own', (event) => change((own) => (typed.value.own = own))(event.detail));
 function tell(reply) {
-  const problems = { ...reply.problems, ...(value.wrong || {}) };
-  for (const place in parts) if (parts[place].tell) parts[place].tell(problems[place], (reply.advice || {})[place]);
+  const problems = { ...reply.problems, ...(typed.value.wrong || {}) };
+  typed.tellParts(problems, reply.advice);
   for (const method in folds) {
     const { node, summary } = folds[method], wrong = Object.keys(problems).some((place) => place.startsWith(method + '.'));
     if (summary.textContent !== reply.titles[method]) summary.textContent = reply.titles[method];
@@ -124,23 +86,18 @@ function tell(reply) {
   }
   element.querySelector('#model-facts').textContent = reply.model_facts;
   clearTimeout(waiting);
-  if (reply.fetching) waiting = setTimeout(follow, 1000); // what is fetched in the background moves on by itself
+  if (reply.fetching) waiting = setTimeout(typed.follow, 1000); // what is fetched in the background moves on by itself
   element.querySelector('#task-facts').textContent = reply.task_facts;
   element.querySelector('#cost').replaceChildren(
     make('ul', {}, ...reply.costs.lines.map(([name, text]) => make('li', {}, make('b', {}, name), text))), make('p', {}, reply.costs.time));
 }
 watch('value', () => { // the server filled the form in, or says what is wrong with the one of that edit
   const said = props.value;
-  if (said.model !== undefined) value = structuredClone(said);
-  else if (said.edit === (value.edit || 0)) value.wrong = said.wrong;
-  share();
-  follow();
+  if (said.model !== undefined) typed.value = structuredClone(said);
+  else if (said.edit === (typed.value.edit || 0)) typed.value.wrong = said.wrong;
+  typed.share();
+  typed.follow();
   parts.rows.refresh();
 });
 build();
-draw();
-setTimeout(() => { // Gradio sets the value once more while it mounts
-  restore();
-  share();
-  follow();
-});
+typed.begin();

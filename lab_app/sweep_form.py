@@ -66,7 +66,7 @@ def order(form: Draft) -> tuple[SweepSpec | None, dict[str, str]]:
         base: RunSpec = specs.build(
             RunSpec, {"model": form.model, "task": form.task, "method": form.method, "train": form.train}
         )
-        _fits(base)
+        fits(base)
     except SpecError as error:
         return None, {_place_of(problem.field): problem.sentence for problem in error.problems}
     axes = _axes(form, base, problems)
@@ -76,13 +76,13 @@ def order(form: Draft) -> tuple[SweepSpec | None, dict[str, str]]:
         return None, problems
     budget = {"budget_s": form.budget.strip()} if form.budget.strip() else {}
     try:
-        seeds = _seeds(form.seeds)
-        return sweeps.build({"base": base, "axes": axes, "seeds": seeds, **form.how, **budget}), {}
+        chosen = seeds(form.seeds)
+        return sweeps.build({"base": base, "axes": axes, "seeds": chosen, **form.how, **budget}), {}
     except SpecError as error:
         return None, {_place_of(problem.field): problem.sentence for problem in error.problems}
 
 
-def _seeds(text: str) -> list[int]:
+def seeds(text: str) -> list[int]:
     found = typed.values(text)
     if all(type(seed) is int for seed in found):
         return found  # type: ignore[return-value]
@@ -139,11 +139,11 @@ def _axis(base: RunSpec, place: str, text: str) -> dict[str, Any]:
         return typed.axis(place, text)
     made = [variants.changed(base, {place: part}) for part in typed.parts(text)]
     for spec in made:
-        _fits(spec)
+        fits(spec)
     return {"place": place, "values": [value_at(spec, place) for spec in made]}
 
 
-def _fits(spec: RunSpec) -> None:
+def fits(spec: RunSpec) -> None:
     """Raise `SpecError` where the model's architecture, as far as it is known before the model is here, has no room for it."""
     try:
         arch = models.arch(models.find(spec.model))
@@ -257,4 +257,6 @@ def build(lab: Lab) -> gr.HTML:
     def follow(value: Any) -> dict[str, Any]:
         return consequences(lab, draft(value))
 
-    return drawn(start(), "fields.js sweep_form.js", MARKUP, "sweep-form", form=describe(), server_functions=[follow])
+    return drawn(
+        start(), "fields.js form.js sweep_form.js", MARKUP, "sweep-form", form=describe(), server_functions=[follow]
+    )

@@ -20,6 +20,7 @@ TOKEN = re.compile(r"[\w-]{30,100}", re.ASCII)
 """What `secrets.token_urlsafe` gives: no blank, so that nobody can call themself the command line."""
 RUN_ID = re.compile(r"[0-9a-f]{12}")
 SWEEP_ID = re.compile(r"w[0-9a-f]{12}")
+COMPARISON_ID = re.compile(r"c[0-9a-f]{12}")
 
 
 def link(run_ids: Sequence[str]) -> str:
@@ -57,6 +58,12 @@ def asked_sweep(request: gr.Request | None) -> str:
     """The id of `?sweep=ID`, empty where there is none."""
     text = str(request.query_params.get("sweep", "")) if request else ""
     return text if SWEEP_ID.fullmatch(text) else ""
+
+
+def asked_comparison(request: gr.Request | None) -> str:
+    """The id of `?compare=ID`, empty where there is none."""
+    text = str(request.query_params.get("compare", "")) if request else ""
+    return text if COMPARISON_ID.fullmatch(text) else ""
 
 
 def known(store: Store, run_ids: Sequence[str], owner: str) -> list[str]:

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from lab_app.tabs import align, calculate, generate, runs, sweep, tokenize, train
+from lab_app.tabs import align, calculate, compare, generate, runs, sweep, tokenize, train
 
-TABS: tuple[ModuleType, ...] = (train, generate, sweep, align, tokenize, calculate, runs)
+TABS: tuple[ModuleType, ...] = (train, generate, sweep, compare, align, tokenize, calculate, runs)

@@ -16,6 +16,7 @@ import gradio as gr
 
 from experiments import sweeps
 from experiments.analysis import Record
+from experiments.comparison import table as comparisons
 from experiments.jobs import QueueFull
 from experiments.specs import SpecError
 from experiments.sweeps import table
@@ -142,7 +143,8 @@ def first(lab: Lab, owner: str, asked: str) -> dict[str, Any]:
             "sweep": asked if is_here else "",
             "notes": [] if is_here else ["This lab has no sweep of that address."],
         }
-    own = table.sweeps(lab.store, owner, 1) if owner else []
+    parts = comparisons.sweep_ids(lab.store, owner) if owner else set()
+    own = [row for row in table.sweeps(lab.store, owner) if row.sweep_id not in parts] if owner else []
     return {"sweep": own[0].sweep_id if own else "", "notes": []}
 
 
