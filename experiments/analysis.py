@@ -146,6 +146,7 @@ def summary(record: Record, home: Path) -> dict[str, Any]:
             "tuned": tuned.metrics if tuned else None,
             "baselines": base.baselines if base else None,
         },
+        "generation": tuned.generation.model_dump() if tuned and tuned.generation else None,
         "general_loss": {"base": base.general_loss if base else None, "tuned": tuned.general_loss if tuned else None},
         "forgetting": record.forgetting,
         "advice": [
