@@ -91,6 +91,7 @@ def test_a_setting_that_came_later_leaves_ids_as_they_were_at_its_default():
         "weight_decay": 0,
         "looks": 4,
         "patience": 0,
+        "thorough": False,
     }
     train = {**WHOLE["train"], **recipe}
     spelt = build(RunSpec, {**WHOLE, "settings": {**WHOLE["settings"], **later}, "train": train, "start": ""})
@@ -167,7 +168,7 @@ WRONG = [
     ({"train": {"batch_size": 0}}, "train.batch_size", "Batch must be at least 1."),
     ({"train": {"epochs": 3}}, "train.epochs",
      "There is no setting “epochs” here; there are steps, batch_size, learning_rate, schedule, warmup, "
-     "accumulate, clip, weight_decay, looks, patience."),
+     "accumulate, clip, weight_decay, looks, patience, thorough."),
     ({"seed": -1}, "seed", "Seed must be at least 0."),
     ({"model": ""}, "model", "Model must not be empty."),
     ({"task": "pirat"}, "task",
