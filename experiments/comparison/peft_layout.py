@@ -52,7 +52,7 @@ def result(record: Record, label: str, home: Path, created_s: float) -> dict[str
     started, finished = record.started, record.finished
     assert started is not None and finished is not None
     peak_bytes = int((finished.peak_mb or 0.0) * 1e6)
-    method = re.sub(r"[^\w.-]+", "_", record.spec.method)
+    method = re.sub(r"[^A-Za-z0-9_.-]+", "_", record.spec.method)
     name = re.sub(
         r"[^\w.-]+", "-", f"{record.spec.model}-{label}-lr_{record.spec.train.learning_rate:g}-seed{record.spec.seed}"
     )
