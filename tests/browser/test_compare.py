@@ -19,8 +19,8 @@ def test_a_comparison_runs_stops_goes_on_and_is_taken_away(visit):
     page.locator("#compare-amount input").fill("many")
     expect(page.locator("#compare-amount")).to_contain_text("must be a number")
     page.locator("#compare-amount input").fill("6")
-    page.locator("#compare-seeds input").fill(f"{seed}, {seed + 1}")
-    page.locator("#compare-rates input").fill("2")
+    page.locator("#compare-seeds input").fill(str(seed))
+    page.locator("#compare-rates input").fill("1")
     expect(page.locator("#compare-plan")).to_contain_text("2 methods, equal steps: 6")
     page.locator("#compare-start").click()
     expect(page.locator("#compare-status")).to_contain_text(re.compile("measured|race|seeds"), timeout=60_000)
@@ -39,7 +39,7 @@ def test_a_comparison_runs_stops_goes_on_and_is_taken_away(visit):
     expect(page.locator("#compare-found .cp-verdict, #compare-found .sw-verdict")).to_contain_text(
         "lowest held-out loss"
     )
-    expect(page.locator("#compare-found .cp-plane .cp-trail")).to_have_count(4)
+    expect(page.locator("#compare-found .cp-plane .cp-trail")).to_have_count(2)
     expect(page.locator("#compare-found .cp-front circle")).to_have_count(2)
     with page.expect_download() as download:
         page.locator("#compare-found").get_by_role("button", name="CSV").click()
