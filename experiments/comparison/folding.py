@@ -178,7 +178,7 @@ def _stage(found: table.ComparisonRow, rows: Sequence[Row]) -> str:
     racing = sum(status in ("running", "queued", "waiting") for _, status, _ in now.rates)
     tried = len(now.rates)
     if racing and tried > 1:
-        return f"{now.label}: {tried} learning rates race, {racing} are left."
+        return f"{now.label}: {tried} learning rates race, {racing} left."
     return f"{now.label}: its seeds at rate {now.rate:g}." if now.rate is not None else f"{now.label}."
 
 
