@@ -132,7 +132,7 @@ def test_a_killed_worker_costs_one_cell_which_is_retried(store, home, tiny: Path
         while not ((entry := store.entry(first)) and entry.last == "stepped") and time.monotonic() < until:
             time.sleep(0.02)
         os.kill(worker.pid, signal.SIGKILL)
-        assert sweeper.wait(spec.sweep_id, "ann", 120)
+        assert sweeper.wait(spec.sweep_id, "ann", 250)
     finally:
         queue.close()
     found = sweeps.progress(store, spec.sweep_id, "ann")
