@@ -112,7 +112,9 @@ def _read_specs(file: Path) -> list[dict[str, Any]]:
 def record(
     run_ids: Annotated[
         list[str],
-        typer.Argument(help="Finished runs, to be shown together; or a finished sweep, comparison, last stage of a path."),
+        typer.Argument(
+            help="Finished runs, to be shown together; or a finished sweep, comparison, last stage of a path."
+        ),
     ],
     method: Annotated[
         bool, typer.Option("--method", help="Each as the recorded run of its method, beside the comparison.")
