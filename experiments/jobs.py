@@ -159,6 +159,10 @@ class Jobs:
         jobs = [*self._waiting, *([self._current] if self._current else [])]
         return any(key in job.keys for job in jobs)
 
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
     def close(self) -> None:
         with self._change:
             self._closed = True

@@ -12,9 +12,8 @@ from experiments.questions import SurpriseSpec
 from experiments.specs import SpecError
 from experiments.store import Key
 from experiments.tokenization.base import well_formed
-from lab_app import visitor
+from lab_app import asking, visitor
 from lab_app.lab import Lab
-from lab_app.tabs import generate
 from lab_app.tokens import Answer, Desk, Request
 
 Handler = Callable[[Desk, Request], Answer]
@@ -37,7 +36,7 @@ def _owner(request: Request) -> str:
 def runs(lab: Lab, request: Request) -> Answer:
     """The bases, and the visitor's tuned runs, newest first."""
     shown = visitor.known(lab.store, visitor.last_runs({"runs": request.get("runs")}), _owner(request))
-    found = generate.choices(lab, _owner(request), shown)
+    found = asking.choices(lab, _owner(request), shown)
     return {"models": [[e.key, e.title] for e in models.available()], "runs": [[key, label] for label, key in found]}
 
 

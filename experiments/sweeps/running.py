@@ -24,6 +24,7 @@ from experiments.specs import RunSpec, SpecError
 from experiments.store import Key, Store
 from experiments.sweeps import halving, table
 from experiments.sweeps.expansion import Point, expand, point
+from experiments.sweeps.race import Race
 from experiments.sweeps.search import Tpe, waves
 from experiments.sweeps.spec import SweepSpec
 
@@ -45,7 +46,7 @@ class Sweeper:
         self.store, self.queues, self.home = store, tuple(queues), home
         self._threads: dict[tuple[str, str], threading.Thread] = {}
         self._lock = threading.Lock()
-        self.closed = False
+        self._closed = False
 
     def start(self, spec: SweepSpec, owner: str) -> str:
         """Begin a sweep, or take it up again; its id. One that is under way goes on as it is. Raises `SpecError`."""
@@ -79,8 +80,13 @@ class Sweeper:
         return not (thread and thread.is_alive())
 
     def close(self) -> None:
-        """Leave the sweeps as they are, to be resumed; call it before the queues are closed."""
-        self.closed = True
+        """Leave the sweeps as they are, to be resumed."""
+        self._closed = True
+
+    @property
+    def closed(self) -> bool:
+        """Whether sweeps end here, to be resumed by who opens the lab next: a queue that is closed carries nothing out."""
+        return self._closed or any(queue.closed for queue in self.queues)
 
     def _begin(self, spec: SweepSpec, owner: str) -> None:
         thread = threading.Thread(target=_Sweep(self, spec, owner).run, name=f"sweep {spec.sweep_id}", daemon=True)
@@ -175,7 +181,8 @@ class _Sweep:
         """Waves of cells, each a race in which the hopeless are stopped at the rungs."""
         queues = self.sweeper.queues
         for wave in waves(self._not_pruned(points), WAVE * len(queues)):
-            look = _Race(self, {p.spec.run_id for p in wave}).look
+            runs = {p.spec.run_id for p in wave}
+            look = Race(self.store, self.spec.base.train, runs, self.at_rung, self.lost, self._prune).look
             parts = [[p.spec for p in wave[i :: len(queues)]] for i in range(len(queues))]
             pairs = zip(queues, parts, strict=True)
             self._on_every_queue([partial(self._carry_out, queue, part, look) for queue, part in pairs])
@@ -256,6 +263,10 @@ class _Sweep:
     def _mark(self, run_id: str, said: table.Mark) -> None:
         table.mark(self.store, self.spec.sweep_id, self.owner, run_id, said)
 
+    def _prune(self, key: Key) -> None:
+        self._mark(key.run_id, "pruned")
+        self.store.leave(key, self.owner)
+
     def _ended(self, key: Key) -> bool:
         entry = self.store.entry(*key)
         return entry is not None and entry.ended
@@ -276,44 +287,3 @@ class _Sweep:
         entry = self.store.entry(run_id)
         told = [row.event for row in self.store.events(entry.key)] if entry else []
         return [e for e in told if isinstance(e, events.Evaluated) and e.subject == "tuned"]
-
-
-class _Race:
-    """The rungs of one wave: who has reached which with what loss, and who stops there."""
-
-    def __init__(self, sweep: _Sweep, runs: set[str]):
-        self.sweep, self.live = sweep, set(runs)
-        self.rungs = halving.rungs(sweep.spec.base.train)
-        self.losses: dict[int, dict[str, float | None]] = {step: {} for step in self.rungs}
-        self._seen: dict[Key, int] = {}
-        self._lock = threading.Lock()
-
-    def look(self, keys: dict[str, Key]) -> None:
-        """Take in what these runs told since; where all that are left have reached a rung, stop the hopeless."""
-        with self._lock:
-            for run_id, key in keys.items():
-                self._take_in(run_id, key)
-            while self.rungs and all(run in self.losses[self.rungs[0]] for run in self.live):
-                self._decide(self.rungs.pop(0))
-
-    def _take_in(self, run_id: str, key: Key) -> None:
-        for row in self.sweep.store.events(key, self._seen.get(key, -1)):
-            self._seen[key] = row.seq
-            event = row.event
-            if isinstance(event, events.Evaluated) and event.subject == "tuned" and event.step in self.losses:
-                self.losses[event.step][run_id] = event.held_out_loss
-            if isinstance(event, events.Failed | events.Cancelled | events.Interrupted):
-                self.live.discard(run_id)
-
-    def _decide(self, step: int) -> None:
-        losses = {run: loss for run, loss in self.losses[step].items() if run in self.live}
-        before = self.sweep.at_rung.setdefault(step, [])
-        for run_id in halving.hopeless(losses, before):
-            entry = self.sweep.store.entry(run_id)
-            if entry is None or entry.last == "finished":
-                continue  # it was stored, or was quicker than this: its result counts
-            self.live.discard(run_id)
-            self.sweep.lost[run_id] = (losses[run_id] or math.inf, step)
-            self.sweep._mark(run_id, "pruned")
-            self.sweep.store.leave(entry.key, self.sweep.owner)
-        before += [loss for loss in losses.values() if loss is not None]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 from gradio.components import Component
 
-from experiments import analysis, objectives, questions, shelf, specs, states
+from experiments import analysis, questions, shelf
 from experiments.analysis import Record
-from experiments.catalog import models, tasks
-from experiments.jobs import QueueFull
+from experiments.catalog import tasks
 from experiments.questions import SampleSpec
-from experiments.specs import RunSpec, SpecError
+from experiments.specs import SpecError
 from experiments.store import Key
-from lab_app import answer_cards, controls, drawn, live, mixing, visitor
+from lab_app import answer_cards, asking, controls, drawn, live, mixing, visitor
 from lab_app.controls import Field
 from lab_app.lab import Lab
 
@@ -33,12 +30,6 @@ QUIET: dict[str, Any] = {"queue": False, **PRIVATE}
 TAIL: dict[str, Any] = {"concurrency_limit": None, "trigger_mode": "multiple", **PRIVATE}
 GREEDY = "At temperature 0 the likeliest token is always taken: raise it and ask, then each seed says something else."
 FIELDS = ("temperature", "top_p", "max_new_tokens", "seed", "repetition_penalty", "stop_at_end")
-MOST_COLUMNS = 8  # of one question
-KEPT_NONE = (
-    "This run kept no adapters on its way: they were too large, or nothing was trained. "
-    "What it said to the task's prompts then is under “Answers while it trained”."
-)
-SEVERAL = re.compile(r"^\s*---\s*$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -69,7 +60,7 @@ class Parts:
 def build(lab: Lab, page: Page, room: Room) -> None:
     """Draw the tab and wire it."""
     parts = _drawn()
-    mixing.build(lab, page.saved, parts.runs, label)
+    mixing.build(lab, page.saved, parts.runs, asking.label)
     _wire_choice(lab, page, room, parts)
     _wire_questions(lab, page, parts)
     _wire_cards(lab, page, parts)
@@ -121,14 +112,14 @@ def _wire_questions(lab: Lab, page: Page, parts: Parts) -> None:
 
     def ask_along(values: dict[Component, Any]) -> dict[Any, Any]:
         try:
-            columns = along_the_way(lab, values[runs] or (), visitor.owner(values[page.saved]))
+            columns = asking.along_the_way(lab, values[runs] or (), visitor.owner(values[page.saved]))
         except SpecError as error:
             (problem,) = error.problems
             return {runs: _info(problem.sentence), status: _bad(problem.sentence)}
         return put({**controls.read(parts.form, values), **columns}, values[page.saved])
 
     def put(data: Mapping[str, Any], kept: Any) -> dict[Any, Any]:
-        key, problems = order(lab, split(data), visitor.owner(kept))
+        key, problems = asking.order(lab, asking.split(data), visitor.owner(kept))
         updates: dict[Any, Any] = controls.mark(parts.form, problems)
         updates[runs] = _info(problems.get("runs", ""))
         if problems:
@@ -164,7 +155,7 @@ def _wire_cards(lab: Lab, page: Page, parts: Parts) -> None:
         if spec.temperature == 0:
             return [None, gr.skip(), _bad(GREEDY), gr.skip()]
         wish = {"prompt": str((event._data or {}).get("prompt")), "more": (), "seed": spec.seed + 1}
-        found, problems = order(lab, spec.model_dump() | wish, visitor.owner(kept))
+        found, problems = asking.order(lab, spec.model_dump() | wish, visitor.owner(kept))
         if found is None:
             return [None, gr.skip(), _bad(*problems.values()), gr.skip()]
         said = {"tone": "busy", "lines": [f"Asked again with seed {spec.seed + 1}."]}
@@ -204,17 +195,11 @@ def _bad(*sentences: str) -> dict[str, Any]:
     return {"tone": "bad", "lines": list(sentences)}
 
 
-def split(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Several prompts in one text, with a line of --- between them, as the spec has them."""
-    first, *more = [part.strip() for part in SEVERAL.split(str(data["prompt"] or ""))]
-    return {**data, "prompt": first, "more": tuple(more)}
-
-
 def _wire_choice(lab: Lab, page: Page, room: Room, parts: Parts) -> None:
     """Which runs there are follows the store whenever the tab is opened; the prompts to click on follow the runs."""
 
     def offer(chosen: list[str], kept: Any, request: gr.Request) -> Any:
-        own = choices(lab, visitor.owner(kept), [*visitor.asked(request), *visitor.last_runs(kept)])
+        own = asking.choices(lab, visitor.owner(kept), [*visitor.asked(request), *visitor.last_runs(kept)])
         keys = [key for _, key in own]
         picked = [key for key in chosen or [] if key in keys] or [k for k in keys if k in visitor.last_runs(kept)]
         return gr.update(choices=own, value=picked)
@@ -231,89 +216,6 @@ def _wire_choice(lab: Lab, page: Page, room: Room, parts: Parts) -> None:
 def _probes(records: Sequence[Record | None]) -> list[list[str]]:
     keys = dict.fromkeys(r.spec.task for r in records if r) or [tasks.TASKS[0].key]
     return [[probe] for key in keys for probe in tasks.find(key).probes]
-
-
-def choices(lab: Lab, owner: str, opened: Sequence[str]) -> list[tuple[str, str]]:
-    """(label, run id) of finished runs with an adapter: the visitor's own and those that they opened, newest first."""
-    own = [entry.key.run_id for entry in lab.store.entries("train", owner, 60)] if owner else []
-    found = []
-    for run_id in visitor.known(lab.store, [*opened, *own], owner):
-        record = analysis.load(lab.store, run_id)
-        if (
-            record
-            and record.finished
-            and record.finished.adapter_path
-            and not objectives.find(record.spec.objective).scores
-        ):
-            found.append((label(record), run_id))
-    return found
-
-
-def label(record: Record) -> str:
-    """LoRA · pirate · 40 steps · 10:41."""
-    at = time.strftime("%H:%M", time.localtime(record.ended_s)) if record.ended_s else ""
-    spec = record.spec
-    parts = [
-        record.method.title,
-        *_settings(spec),
-        spec.task,
-        f"{spec.train.steps} steps",
-        models.find(spec.model).title,
-        at,
-    ]
-    return " · ".join(filter(None, parts))
-
-
-def _settings(spec: RunSpec) -> list[str]:
-    """The settings that are not the default ones."""
-    own, usual = spec.settings.model_dump(), type(spec.settings)().model_dump()
-    return [f"{k.replace('_', ' ')} {str(v)[:24]}" for k, v in own.items() if v != usual[k]]
-
-
-def order(lab: Lab, data: Mapping[str, Any], owner: str) -> tuple[Key | None, dict[str, str]]:
-    """Ask the question; its key, or one sentence a field."""
-    records = [analysis.load(lab.store, run_id) for run_id in data["runs"]]
-    found = [record.spec for record in records if record]
-    if len({(spec.model, spec.weights) for spec in found}) > 1:
-        return None, {"runs": "These runs are of different base models; choose runs of one."}
-    try:
-        spec = specs.build(SampleSpec, {**data, **_base(found)})
-        return lab.jobs.ask(spec, owner).key, {}
-    except SpecError as error:
-        return None, {problem.field: problem.sentence for problem in error.problems}
-    except QueueFull as error:
-        return None, {"": str(error)}
-    except ValueError as error:  # the model cannot be had
-        return None, {"runs": str(error)}
-
-
-def along_the_way(lab: Lab, run_ids: Sequence[str], owner: str) -> dict[str, Any]:
-    """`runs` and `at` of a question to one run at its start, on its way and at its end. Raises `SpecError`."""
-    if len(run_ids) != 1:
-        raise SpecError(
-            [specs.Problem("runs", "Choose one run: it answers as it was at its start, on its way and at its end.")]
-        )
-    (run_id,) = run_ids
-    steps = states.looks(lab.home, run_id) if shelf.may_see(lab.store, run_id, owner) else []
-    if not steps:
-        raise SpecError([specs.Problem("runs", KEPT_NONE)])
-    at = [*spread(steps, MOST_COLUMNS - 1), None]
-    return {"runs": (run_id,) * len(at), "at": tuple(at)}
-
-
-def spread(steps: Sequence[int], most: int) -> list[int]:
-    """At most so many of these steps, evenly, the first and the last among them."""
-    if len(steps) <= most:
-        return list(steps)
-    return [steps[round(i * (len(steps) - 1) / (most - 1))] for i in range(most)]
-
-
-def _base(found: Sequence[RunSpec]) -> dict[str, str]:
-    if found:
-        return {"model": found[0].model, "weights": found[0].weights}
-    here = [entry for entry in models.available() if models.is_ready(entry)]  # nobody waits for a fetch unasked
-    entry = (here or models.available())[0]
-    return {"model": entry.key, "weights": models.weights_of(entry)}
 
 
 def draw(lab: Lab, key: Key | None, kept: Sequence[Any], still: Callable[[], bool]) -> Iterator[list[Any]]:

@@ -58,6 +58,14 @@ def test_a_cell_that_diverges_is_marked_and_the_sweep_goes_on(here, brittle):
     assert found.cells[0].cause.startswith("Diverged at step") and found.best.values == {"train.learning_rate": 1e-30}
 
 
+def test_a_sweep_whose_queue_is_closed_ends_and_can_be_taken_up(here, store):
+    spec = grid(steps=400)
+    sweep_id = here.start(spec, "ann")
+    here.queues[0].close()
+    assert here.wait(sweep_id, "ann", 60)
+    assert table.state(store, sweep_id, "ann") == "running"  # for who opens the lab next
+
+
 def test_a_grid_is_trained_once(here, store):
     spec = grid({"rank": [1, 4]})
     stored = sweeps.expand(spec).specs[0]

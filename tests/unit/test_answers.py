@@ -12,8 +12,7 @@ from experiments import events, states
 from experiments.questions import SampleSpec
 from experiments.specs import SpecError, build
 from experiments.store import Key, Store
-from lab_app import answer_cards, live
-from lab_app.tabs import generate
+from lab_app import answer_cards, asking, live
 from tests.unit.records import finished
 from tests.unit.runs import put, spec
 
@@ -28,9 +27,9 @@ def written(*prompts: str) -> live.Written:
 
 
 def test_a_line_of_dashes_parts_prompts():
-    assert generate.split({"prompt": "one\n---\n two\nlines \n  ---  \nthree"})["more"] == ("two\nlines", "three")
-    assert generate.split({"prompt": "a --- b"}) == {"prompt": "a --- b", "more": ()}
-    assert generate.split({"prompt": None})["prompt"] == ""
+    assert asking.split({"prompt": "one\n---\n two\nlines \n  ---  \nthree"})["more"] == ("two\nlines", "three")
+    assert asking.split({"prompt": "a --- b"}) == {"prompt": "a --- b", "more": ()}
+    assert asking.split({"prompt": None})["prompt"] == ""
 
 
 def test_a_card_for_each_prompt_with_its_pace():
@@ -80,11 +79,11 @@ def test_a_run_on_its_way_is_asked_alone_where_it_kept_adapters(home):
         ((run_id,), "kept no adapters"),
     ):
         with pytest.raises(SpecError, match=sentence):
-            generate.along_the_way(lab, wrong, "ann")
+            asking.along_the_way(lab, wrong, "ann")
     for step in range(0, 40, 2):
         (home / states.LOOKS / run_id / str(step)).mkdir(parents=True)
     (home / states.LOOKS / run_id / "4.part").mkdir()
-    found = generate.along_the_way(lab, (run_id,), "ann")
+    found = asking.along_the_way(lab, (run_id,), "ann")
     assert found == {"runs": (run_id,) * 8, "at": (0, 6, 12, 20, 26, 32, 38, None)}
     asked = build(SampleSpec, {"model": "m", "prompt": "P", **found})
     assert (
