@@ -19,7 +19,7 @@ run: $(VENV)/run.stamp
 setup: $(VENV)/dev.stamp
 
 test: setup $(MIRRORS)/stamp
-	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 	$(MIRRORS)/bin/python -m pytest tests/mirrors
 
 check: setup

@@ -19,14 +19,6 @@ os.environ["OMP_NUM_THREADS"] = "1"
 FETCHED = Path(os.environ.get("LAB_TEST_CACHE") or platformdirs.user_cache_dir("fine-tuning-lab-tests"))
 
 
-TIERS = ("browser", "engine", "unit")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The slow files first: where several processes share them, the quick ones fill up the end."""
-    items.sort(key=lambda item: next((i for i, tier in enumerate(TIERS) if f"/{tier}/" in str(item.path)), len(TIERS)))
-
-
 @pytest.fixture(scope="session")
 def smollm2() -> Path:
     """The folder of the real SmolLM2-135M-Instruct, weights and tokenizer, fetched and converted once on this machine."""
