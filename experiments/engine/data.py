@@ -74,6 +74,16 @@ def collate(examples: Sequence[Example], pad_id: int, device: torch.device) -> B
     return Batch(ids_BT.to(device), mask_BT.to(device), learn_BT.to(device), tuple(examples))
 
 
+def batches(
+    examples: Sequence[Example], pad_id: int, device: torch.device, size: int
+) -> Iterator[tuple[list[int], Batch]]:
+    """All examples in batches of like length, each with the places of its rows among them."""
+    by_length = sorted(range(len(examples)), key=lambda i: len(examples[i].ids))
+    for start in range(0, len(examples), size):
+        part = by_length[start : start + size]
+        yield part, collate([examples[i] for i in part], pad_id, device)
+
+
 def order(rows: int, batch_size: int, steps: int, seed: int) -> Iterator[list[int]]:
     """Which rows each step reads: shuffled passes, one after another, the same for every method with this seed."""
     shuffle = random.Random(seed)

@@ -32,10 +32,9 @@ VERSION = 1  # raised when any measure here changes, so that no stale one is reu
 @torch.no_grad()
 def mean_loss(model: Any, examples: Sequence[data.Example], pad_id: int, between: Callable[[], None]) -> float | None:
     """Mean loss in nats over all learnt tokens of the examples; None where it is not a finite number."""
-    by_length = sorted(examples, key=lambda e: len(e.ids))
     total, tokens = 0.0, 0
-    for i in range(0, len(by_length), EVAL_BATCH):
-        losses_N = token_losses(model, data.collate(by_length[i : i + EVAL_BATCH], pad_id, model.device))
+    for _, batch in data.batches(examples, pad_id, model.device, EVAL_BATCH):
+        losses_N = token_losses(model, batch)
         total, tokens = total + float(losses_N.double().sum()), tokens + len(losses_N)
         between()
     mean = total / max(tokens, 1)
@@ -173,10 +172,7 @@ def _row_losses(
     """The summed loss of each example in nats, None where it is no finite number, and its learnt tokens; in the given order."""
     losses: list[float | None] = [None] * len(examples)
     lengths = [max(0, len(e.ids) - max(e.start, 1)) for e in examples]
-    by_length = sorted(range(len(examples)), key=lambda i: len(examples[i].ids))
-    for at in range(0, len(by_length), EVAL_BATCH):
-        some = by_length[at : at + EVAL_BATCH]
-        batch = data.collate([examples[i] for i in some], base.tokenizer.pad_token_id, base.device)
+    for some, batch in data.batches(examples, base.tokenizer.pad_token_id, base.device, EVAL_BATCH):
         for i, loss_N in zip(some, token_losses(model, batch).split([lengths[i] for i in some]), strict=True):
             total = float(loss_N.double().sum())
             losses[i] = total if math.isfinite(total) else None

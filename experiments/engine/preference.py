@@ -37,12 +37,9 @@ def log_probabilities(
     model: Any, base: Base, rows: Sequence[Row], task: tasks.Task, between: Callable[[], None] = lambda: None
 ) -> Tensor:
     """log π(completion | prompt) of each row, shape (len(rows),), on the CPU in float64."""
-    examples = [data.encode(base.tokenizer, row, task.max_length, task.template) for row in rows]
-    order = sorted(range(len(rows)), key=lambda i: len(examples[i].ids))
     found = torch.zeros(len(rows), dtype=torch.float64)
-    for start in range(0, len(order), BATCH):
-        part = order[start : start + BATCH]
-        batch = data.collate([examples[i] for i in part], base.tokenizer.pad_token_id, model.device)
+    examples = [data.encode(base.tokenizer, row, task.max_length, task.template) for row in rows]
+    for part, batch in data.batches(examples, base.tokenizer.pad_token_id, model.device, BATCH):
         losses_N = token_losses(model, batch).double().cpu()
         for i, losses in zip(part, losses_N.split(batch.learn_BT.sum(1).tolist()), strict=True):
             found[i] = -losses.sum()

@@ -91,12 +91,9 @@ def scores(
     model: Scorer, base: Base, rows: Sequence[Row], task: tasks.Task, between: Callable[[], None] = lambda: None
 ) -> Tensor:
     """The score of each row's completion, shape (len(rows),), on the CPU in float64."""
-    examples = [data.encode(base.tokenizer, row, task.max_length, task.template) for row in rows]
-    order = sorted(range(len(rows)), key=lambda i: len(examples[i].ids))
     found = torch.zeros(len(rows), dtype=torch.float64)
-    for start in range(0, len(order), preference.BATCH):
-        part = order[start : start + preference.BATCH]
-        batch = data.collate([examples[i] for i in part], base.tokenizer.pad_token_id, model.device)
+    examples = [data.encode(base.tokenizer, row, task.max_length, task.template) for row in rows]
+    for part, batch in data.batches(examples, base.tokenizer.pad_token_id, model.device, preference.BATCH):
         found[part] = model(batch.ids_BT, batch.mask_BT).logits[:, 0].double().cpu()
         between()
     return found

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from experiments.catalog.cache import Progress
 from experiments.catalog.tasks import everyday
-from experiments.catalog.tasks.base import GAINED, PREFERS, Metric, Pair, Row, Split, Task, says
+from experiments.catalog.tasks.base import GAINED, PREFERS, Metric, Pair, Row, Split, Task
 
 SHORT_WORDS = 12
 BEFORE = (
@@ -33,8 +33,7 @@ def _pair(fact: everyday.Everyday) -> Pair:
 
 
 def load(progress: Progress | None = None) -> Split:
-    train, held_out = everyday.facts()
-    return Split(tuple(map(_pair, train)), tuple(map(_pair, held_out)))
+    return everyday.split(_pair)
 
 
 def words(answer: str) -> int:
@@ -46,7 +45,7 @@ def score(rows: Sequence[Row], answers: Sequence[str], base_answers: Sequence[st
     if not rows:
         return {}
     counts = [words(answer) for answer in answers]
-    right = [says(answer, row.facts) for row, answer in zip(rows, answers, strict=True)]
+    right = everyday.right(rows, answers)
     short = [0 < count <= SHORT_WORDS and is_right for count, is_right in zip(counts, right, strict=True)]
     return {
         "short": 100 * sum(short) / len(short),
@@ -66,16 +65,12 @@ TASK = Task(
     metrics=(
         Metric("short", "Short and complete", "%", f"Of 100 answers, how many have the fact in at most {SHORT_WORDS} words."),
         Metric("words", "Words an answer", "words", "How many words an answer has on average.", False),
-        Metric("facts", "Right facts", "%", "Of 100 answers, how many contain the fact that stands in the question."),
+        everyday.RIGHT,
         PREFERS,
         GAINED,
     ),
     score=score,
-    probes=(
-        "The bridge is closed on Mondays. When is the bridge closed?",
-        "The doctor lives at the corner. Where does the doctor live?",
-        "One cup of soup costs six coins. How much is one cup of soup?",
-    ),
+    probes=everyday.PROBES,
     max_new_tokens=60,
     scored_rows=48,
     max_length=160,

@@ -6,12 +6,12 @@ into training and held-out ones by their hash, the same way for every task.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
 
-from experiments.catalog.tasks.base import mixed_order
+from experiments.catalog.tasks.base import Metric, Pair, Row, Split, mixed_order, says
 
 SHARE_HELD_OUT = 4  # one in so many
 HOURS = ("six", "seven", "eight", "nine", "ten", "noon")
@@ -88,3 +88,22 @@ def facts() -> tuple[tuple[Everyday, ...], tuple[Everyday, ...]]:
 def chosen(words: tuple[str, ...], about: Everyday, why: str) -> str:
     """One of these, the same one for this fact in every run."""
     return words[int(mixed_order(f"{why} {about.sentence}")[:8], 16) % len(words)]
+
+
+def split(pair: Callable[[Everyday], Pair]) -> Split:
+    """All facts as pairs of a better and a worse answer."""
+    train, held_out = facts()
+    return Split(tuple(map(pair, train)), tuple(map(pair, held_out)))
+
+
+def right(rows: Sequence[Row], answers: Sequence[str]) -> list[bool]:
+    """Whether each answer has the fact of its row."""
+    return [says(answer, row.facts) for row, answer in zip(rows, answers, strict=True)]
+
+
+RIGHT = Metric("facts", "Right facts", "%", "Of 100 answers, how many contain the fact that stands in the question.")
+PROBES = (
+    "The bridge is closed on Mondays. When is the bridge closed?",
+    "The doctor lives at the corner. Where does the doctor live?",
+    "One cup of soup costs six coins. How much is one cup of soup?",
+)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from experiments.catalog.cache import Progress
 from experiments.catalog.tasks import everyday
-from experiments.catalog.tasks.base import GAINED, PREFERS, Metric, Pair, Row, Split, Task, says
+from experiments.catalog.tasks.base import GAINED, PREFERS, Metric, Pair, Row, Split, Task
 
 Wording = tuple[tuple[str, ...], tuple[str, ...]]
 KIND: Wording = (
@@ -102,8 +102,7 @@ def _pair(fact: everyday.Everyday) -> Pair:
 
 
 def load(progress: Progress | None = None) -> Split:
-    train, held_out = everyday.facts()
-    return Split(tuple(map(_pair, train)), tuple(map(_pair, held_out)))
+    return everyday.split(_pair)
 
 
 def score(rows: Sequence[Row], answers: Sequence[str], base_answers: Sequence[str] | None = None) -> dict[str, float]:
@@ -111,7 +110,7 @@ def score(rows: Sequence[Row], answers: Sequence[str], base_answers: Sequence[st
     if not rows:
         return {}
     tones = [tone(answer) for answer in answers]
-    right = [says(answer, row.facts) for row, answer in zip(rows, answers, strict=True)]
+    right = everyday.right(rows, answers)
     return {
         "kind": 100 * tones.count("kind") / len(tones),
         "rude": 100 * tones.count("rude") / len(tones),
@@ -130,16 +129,12 @@ TASK = Task(
     metrics=(
         Metric("kind", "Kind answers", "%", "Of 100 answers, how many say something kind and nothing rude, by a list of words."),
         Metric("rude", "Rude answers", "%", "Of 100 answers, how many say something rude, by a list of words.", False),
-        Metric("facts", "Right facts", "%", "Of 100 answers, how many contain the fact that stands in the question."),
+        everyday.RIGHT,
         PREFERS,
         GAINED,
     ),
     score=score,
-    probes=(
-        "The bridge is closed on Mondays. When is the bridge closed?",
-        "The doctor lives at the corner. Where does the doctor live?",
-        "One cup of soup costs six coins. How much is one cup of soup?",
-    ),
+    probes=everyday.PROBES,
     max_new_tokens=36,
     scored_rows=48,
     max_length=128,
