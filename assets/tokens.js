@@ -1,18 +1,21 @@
 // The Tokenize tab: as one types the text is sent, at most one request under way, and the lanes are drawn when they come.
 const root = element.querySelector('.lab-tokens'), $ = (selector) => root.querySelector(selector);
 const area = $('textarea'), place = $('.tk-lanes'), note = $('.tk-note'), said = $('.tk-said'), tip = $('.tk-tip'), read = $('.tk-read');
-const SLOW = 400, LARGE = 50000, MOST = 4, AGAIN = 300;
+const SLOW = 400, LARGE = 50000, PASTE = 1000, MOST = 4, AGAIN = 300;
 const titles = {}, chosen = new Set(props.value.chosen), heard = [];
-let listed = [], lanes = [], chars = [], drawnCells = [], busy = false, dirty = false, timer = null, at = null;
+let listed = [], lanes = [], chars = [], drawnCells = [], busy = false, dirty = false, timer = null, at = null, length = 0;
 const SILENT = { error: 'The lab did not answer; the next key asks again.' };
 const ask = (request) => server.ask(request).then((answer) => answer || SILENT, () => SILENT);
 const number = (value, digits) => value == null ? '\u2013' : value.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits });
 const formed = (text) => text.toWellFormed ? text.toWellFormed() : text;
 
-// A key asks at once: while one request is under way the next waits for it, so that there is nothing to hold back.
+// A key asks at once: while one request is under way the next waits for it, so that there is nothing to hold back. In a text so
+// large that an answer takes a second, keys are gathered; a paste is one act and asks at once.
 function plan(wait) {
   clearTimeout(timer);
-  wait = wait ?? (area.value.length > LARGE ? SLOW : 0);
+  const isPaste = Math.abs(area.value.length - length) > PASTE;
+  length = area.value.length;
+  wait = wait ?? (length > LARGE && !isPaste ? SLOW : 0);
   if (wait) timer = setTimeout(send, wait);
   else send();
 }

@@ -1,4 +1,4 @@
-"""`python -m benchmarks [step|page|runs|memory|sweep] [--quick]`: measure, print, and write it to `benchmarks/RESULTS.md`."""
+"""`python -m benchmarks [PART …] [--quick]`: measure, print, and write it to `benchmarks/RESULTS.md`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks import estimate, memory, page, shelf, step, sweep, tokenize
+from benchmarks import calculate, estimate, memory, page, shelf, step, sweep, tokenize
 
 PARTS = {
     "step": step.measure,
@@ -17,6 +17,7 @@ PARTS = {
     "runs": shelf.measure,
     "memory": memory.measure,
     "tokenize": tokenize.measure,
+    "calculate": calculate.measure,
     "sweep": sweep.measure,
     "estimate": estimate.measure,
 }

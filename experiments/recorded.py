@@ -1,7 +1,7 @@
 """Real runs that ship with the lab, so that a newcomer sees a result before training anything.
 
 One JSON-lines file a run in `assets/recorded`: the first line its spec, then its events as stored. Beside that comparison one run of
-each method on a real model, in `assets/recorded/methods`: its spec and of its events those that the page draws. One path, in
+each method, and of each objective, on a real model, in `assets/recorded/methods`: its spec and of its events those that the page draws. One path, in
 `assets/recorded/path`, a line a stage, kept as those are. One sweep, in
 `assets/recorded/sweep`: the first line its spec, then a line a cell, kept as those runs are. Written from a store by
 `python -m experiments record`, and so is one comparison; read with the same fold as every other run.
@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from experiments import analysis, events, methods
+from experiments import analysis, events, methods, objectives
 from experiments.analysis import Record
 from experiments.comparison import Comparison, fold
 from experiments.comparison import table as comparisons
@@ -45,15 +45,15 @@ def load() -> list[analysis.Record]:
 
 @cache
 def gallery() -> tuple[analysis.Record, ...]:
-    """One run of each method on a real model, in the methods' order."""
+    """One run of each method on a real model, in the methods' order, then one of each other objective."""
     found = [rows(file.stem) for file in (FOLDER / "methods").glob("*.json")]
-    order = [method.key for method in methods.METHODS]
-    found.sort(key=lambda pair: order.index(pair[0].method))
+    order = ([objective.key for objective in objectives.OBJECTIVES], [method.key for method in methods.METHODS])
+    found.sort(key=lambda pair: (order[0].index(pair[0].objective), order[1].index(pair[0].method)))
     return tuple(analysis.fold(analysis.Record(spec, spec.run_id), stored) for spec, stored in found)
 
 
 def record_method(store: Store, run_id: str, folder: Path = FOLDER / "methods") -> Path:
-    """Write a finished run of the store beside those of the other methods, in the place of an earlier one of its own. Raises
+    """Write a finished run of the store beside those of the other methods and objectives, in the place of its own earlier one. Raises
     `ValueError` where it has not finished."""
     entry = store.entry(run_id)
     if entry is None or entry.last != "finished":
@@ -61,7 +61,8 @@ def record_method(store: Store, run_id: str, folder: Path = FOLDER / "methods") 
     spec = RunSpec.model_validate_json(entry.spec)
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.json"):
-        if json.loads(old.read_text("utf8"))["spec"]["method"] == spec.method:
+        earlier, _ = _kept(old.read_text("utf8"))
+        if (earlier.method, earlier.objective) == (spec.method, spec.objective):
             old.unlink()
     target = folder / f"{run_id}.json"
     told = store.events(entry.key)

@@ -6,10 +6,14 @@ They are made by functions: Gradio writes a .pyi file beside the source of every
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from starlette.responses import JSONResponse
 
 ASSETS = Path(__file__).parents[1] / "assets"
 
@@ -23,15 +27,40 @@ LINK = """<div class="lab-link"><label>Link to this view <input type="text" read
 <button type="button" disabled>Copy</button></div>"""
 
 
-def drawn(value: Any, scripts: str, markup: str, elem_id: str | None = None, **props: Any) -> gr.HTML:
+def drawn(
+    value: Any,
+    scripts: str,
+    markup: str,
+    elem_id: str | None = None,
+    server_functions: list[Callable[..., Any]] | None = None,
+    **props: Any,
+) -> gr.HTML:
     """Fixed `markup` into which the `scripts` of assets/, one after the other, draw `props.value`; parts.js is always there.
 
-    `server_functions` among the props are called by the script as `server.name(value)`: a plain request that a lost
+    `server_functions` are called by the script as `server.name(value)`: a plain request that a lost
     network fails quietly, where a lost event makes Gradio load the page anew.
     """
     code = "\n".join((ASSETS / name).read_text("utf8") for name in scripts.split())
     code = f"{(ASSETS / 'parts.js').read_text('utf8')}\n{{\n{code}\n}}"
+    props["server_functions"] = [_written(function) for function in server_functions or ()]
     return gr.HTML(value, html_template=markup, js_on_load=code, apply_default_css=False, elem_id=elem_id, **props)
+
+
+def _written(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function with its answer written as JSON: a plain value is copied leaf by leaf on its way through the web server, which took
+    as long as tokenizing."""
+    if inspect.iscoroutinefunction(function):
+
+        @wraps(function)
+        async def written(*values: Any) -> JSONResponse:
+            return JSONResponse(await function(*values))
+    else:
+
+        @wraps(function)
+        def written(*values: Any) -> JSONResponse:
+            return JSONResponse(function(*values))
+
+    return written
 
 
 def table(value: Any, elem_id: str | None = None) -> gr.HTML:

@@ -17,7 +17,6 @@ from typing import Any
 import torch
 from peft import PeftModel
 from safetensors.torch import load_file, save_file
-from scipy.stats import spearmanr
 from torch import Tensor, nn
 
 from experiments import events
@@ -113,6 +112,8 @@ def look(
     metrics = {PREFERS.key: preference.wins(margin_P), "score_margin": float(margin_P.mean())}
     lengths = [len(row.completion) for row in rows]
     if len(set(lengths)) > 1 and len(set(found_R.tolist())) > 1:
+        from scipy.stats import spearmanr  # half a second, which every worker would take to start
+
         metrics["length_bias"] = float(spearmanr(lengths, found_R.numpy()).statistic)
     return events.Evaluated(
         subject="tuned", step=step, held_out_loss=loss if math.isfinite(loss) else None, metrics=metrics,

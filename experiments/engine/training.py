@@ -21,7 +21,7 @@ import torch
 
 from experiments import advice, events, methods, objectives, recipe
 from experiments.catalog import tasks
-from experiments.engine import adapters, alignment, checkpoints, data, evaluation, generation, memory, scorer, trainers
+from experiments.engine import adapters, checkpoints, data, evaluation, generation, memory, scorer
 from experiments.engine.checkpoints import Checkpoints, Progress
 from experiments.engine.models import Base
 from experiments.engine.provenance import commit, versions
@@ -156,6 +156,8 @@ def _aligned(now: Run, clock_s: float) -> Generator[events.Event, None, None]:
     if now.keep:
         now.keep.begun()
     now.between()
+    from experiments.engine import alignment, trainers  # datasets, pandas: only such a run pays for them
+
     order = trainers.Order(spec, now.base, now.task, now.trial, now.tuned, "", progress.step)
     with contextlib.closing(alignment.steps(order, now.random_state)) as told:
         for event in told:

@@ -1,8 +1,11 @@
 """Recorded runs: one of each method beside the comparison, small, and read as every other run is."""
 
-from experiments import recorded
+from experiments import recorded, specs
+from experiments.specs import RunSpec
 from experiments.store import Store
 from tests.unit.runs import put, spec
+
+DPO = {"model": "any", "task": "polite", "method": "lora", "objective": "dpo", "train": {"steps": 2}}
 
 
 def test_a_run_is_recorded_as_its_methods_and_takes_the_place_of_the_last(tmp_path, monkeypatch):
@@ -11,14 +14,16 @@ def test_a_run_is_recorded_as_its_methods_and_takes_the_place_of_the_last(tmp_pa
     for seed in (0, 1):
         put(store, spec("prompt", seed=seed))
     put(store, spec("lora"))
-    for run in (spec("prompt"), spec("lora"), spec("prompt", seed=1)):
+    put(store, preferred := specs.build(RunSpec, DPO))
+    for run in (preferred, spec("prompt"), spec("lora"), spec("prompt", seed=1)):
         recorded.record_method(store, run.run_id, tmp_path / "methods")
     for kept in (recorded.rows, recorded.gallery):
         kept.cache_clear()
     found = recorded.gallery()
-    assert [(r.spec.method, r.spec.seed, r.status) for r in found] == [
-        ("lora", 0, "finished"),
-        ("prompt", 1, "finished"),
+    assert [(r.spec.objective, r.spec.method, r.spec.seed, r.status) for r in found] == [
+        ("sft", "lora", 0, "finished"),
+        ("sft", "prompt", 1, "finished"),
+        ("dpo", "lora", 0, "finished"),
     ]
     assert found[0].tuned.held_out_loss == 0.8 and found[0].ended_s > 1e9 and found[0].steps[-1].loss == 2.5
 
