@@ -131,7 +131,7 @@ def our_sweep(
         for run, (spec, trial, state) in trials.items():
             losses[run] += _steps(spec, trial, state, rows, done, stop)
             with trial.at_rest() as model:
-                held_out[run] = evaluation.held_out_loss(model, base, task, lambda: None)
+                held_out[run] = evaluation.look(model, base, task, stop, lambda: None).held_out_loss
         done = stop
         if stop in stops:
             gone = halving.hopeless(held_out, [])

@@ -1,10 +1,10 @@
 """Real runs that ship with the lab, so that a newcomer sees a result before training anything.
 
-One JSON-lines file a run in `assets/recorded`: the first line its spec, then its events as stored. Beside that comparison one run of
-each method, and of each objective, on a real model, in `assets/recorded/methods`: its spec and of its events those that the page draws. One path, in
-`assets/recorded/path`, a line a stage, kept as those are. One sweep, in
-`assets/recorded/sweep`: the first line its spec, then a line a cell, kept as those runs are. Written from a store by
-`python -m experiments record`, and so is one comparison; read with the same fold as every other run.
+One JSON-lines file a run in `assets/recorded`: the first line its spec, then its events as stored. Beside that comparison one
+run of each method and of each objective on a real model, in `assets/recorded/methods`: its spec and of its events those that
+the page draws. One path, in `assets/recorded/path`, a line a stage, kept as those are. One sweep, in `assets/recorded/sweep`:
+the first line its spec, then a line a cell, kept as those runs are. Written from a store by `python -m experiments record`,
+and so is one comparison; read with the same fold as every other run.
 """
 
 from __future__ import annotations

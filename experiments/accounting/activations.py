@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from experiments.accounting.arch import Arch, Tensor
-from experiments.accounting.footprint import Footprint
+from experiments.accounting.footprint import NOWHERE, Footprint, Place
 
 
 @dataclass(frozen=True)
@@ -67,10 +67,9 @@ def activation_bytes(arch: Arch, foot: Footprint, step: Step) -> int:
     """What all blocks that the backward pass goes through keep; with checkpointing their inputs and the dearest block."""
     row = step.tokens + foot.virtual_tokens
     number = 2 if step.half else 4
-    places, known = by_block(arch, foot), {}
-    for place in set(places):
-        known[place] = _block(arch, foot, place, row, number)
-    blocks = [known[place] for place in places[foot.lowest :]]
+    places = [foot.by_block.get(i, NOWHERE) for i in range(foot.lowest, arch.layers)]
+    known = {place: _block(arch, foot, place, row, number) for place in set(places)}
+    blocks = [known[place] for place in places]
     a_token: float = number * arch.width  # the last norm's input
     if step.checkpointing and blocks:
         a_token += max(blocks) + number * arch.width * len(blocks)
@@ -93,30 +92,11 @@ def _direction_bytes(arch: Arch, foot: Footprint) -> int:
     return 4 * (measured + turned)
 
 
-Place = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
-"""What trains of a block, what has thin matrices beside it, what is scaled: names without the block's number."""
-
-
-def by_block(arch: Arch, foot: Footprint) -> list[Place]:
-    """What a method touches in each block."""
-    found: list[tuple[list[str], list[str], list[str]]] = [([], [], []) for _ in range(arch.layers)]
-    for kind, tensors in enumerate((foot.moved, foot.beside, foot.scaled)):
-        for t in tensors:
-            if t.layer is not None:
-                found[t.layer][kind].append(_inside(t))
-    return [(tuple(a), tuple(b), tuple(c)) for a, b, c in found]
-
-
-def _inside(t: Tensor) -> str:
-    """`self_attn.q_proj.weight` of `model.layers.7.self_attn.q_proj.weight`."""
-    return t.name.partition(f".{t.layer}.")[2]
-
-
 def _block(arch: Arch, foot: Footprint, place: Place, row: int, number: int) -> float:
     """Bytes a token that one block keeps; `row` tokens in a row, `number` bytes an element."""
     moved, beside, scaled = place
     how = BLOCKS.get(arch.family, GATED)
-    linears = {_inside(t): t for t in arch.linears if t.layer == 0}
+    linears = {t.inside: t for t in arch.linears if t.layer == 0}
     hidden = max(arch.fan_in(t) for t in linears.values())
     queries = arch.heads * arch.head_dim
     one_for_each = arch.kv_width if arch.kv_heads == 1 else queries  # a single head is not copied to be shared

@@ -44,6 +44,11 @@ class Tensor(BaseModel):
         return int(found.group(1)) if found else None
 
     @cached_property
+    def inside(self) -> str:
+        """Its name in its block: `self_attn.q_proj.weight` of `model.layers.7.self_attn.q_proj.weight`."""
+        return self.name.partition(f".{self.layer}.")[2]
+
+    @cached_property
     def module(self) -> str:
         """Last name of the module that holds it: `q_proj` of `model.layers.0.self_attn.q_proj.weight`."""
         return self.name.split(".")[-2] if "." in self.name else self.name
@@ -66,6 +71,14 @@ class Arch(BaseModel):
     max_length: int
     family: str = ""
 
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        """Of hundreds of tensors, and every cache of what follows from them asks for it."""
+        return hash((self.width, self.layers, self.vocab, *((t.name, t.shape) for t in self.tensors)))
+
     @cached_property
     def total(self) -> int:
         """Parameters; a tied head is not counted twice."""
@@ -84,6 +97,10 @@ class Arch(BaseModel):
     def linears(self) -> tuple[Tensor, ...]:
         """The matrices inside blocks, one per linear layer: what an adapter can be put on."""
         return tuple(t for t in self.matrices if t.layer is not None)
+
+    @cached_property
+    def linear_size(self) -> int:
+        return sum(t.size for t in self.linears)
 
     @cached_property
     def transposed(self) -> frozenset[str]:

@@ -35,8 +35,8 @@ def flops(arch: Arch, method: Method, settings: Settings, load: Load) -> Flops:
     foot = method.footprint(arch, settings)
     row = load.tokens + foot.virtual_tokens
     tokens, learnt = load.batch_size * row, load.batch_size * load.tokens * load.learnt / 100
-    matrices = sum(t.size for t in arch.linears)
-    adapters = foot.passed + sum(foot.rank * sum(t.shape) for t in foot.beside)
+    matrices = arch.linear_size
+    adapters = foot.passed + foot.thin_size
     # scores and their use: 2 · 2 · row · Q for each token of each block, half of it masked away
     scores = 2 * row * arch.heads * arch.head_dim * arch.layers * (1 + foot.prefix_tokens / row)
     head = 0 if arch.family == "bert" else arch.vocab * arch.width

@@ -6,10 +6,16 @@ pass through every block.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from experiments.accounting.arch import Tensor
+
+Place = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
+"""What moves of a block, what has thin matrices beside it, what is scaled: names in the block."""
+NOWHERE: Place = ((), (), ())
 
 
 @dataclass(frozen=True)
@@ -41,3 +47,22 @@ class Footprint:
     fixed: int = 0
     packed: Literal["", "int8", "nf4", "nf4-double"] = ""
     optimizer: Literal["", "adamw-8bit", "paged-adamw-8bit"] = ""
+
+    @cached_property
+    def by_block(self) -> dict[int, Place]:
+        """What is touched in each block that anything is touched in."""
+        found: dict[int, tuple[list[str], list[str], list[str]]] = defaultdict(lambda: ([], [], []))
+        for kind, tensors in enumerate((self.moved, self.beside, self.scaled)):
+            for t in tensors:
+                if t.layer is not None:
+                    found[t.layer][kind].append(t.inside)
+        return {layer: (tuple(a), tuple(b), tuple(c)) for layer, (a, b, c) in found.items()}
+
+    @cached_property
+    def moved_size(self) -> int:
+        return sum(t.size for t in self.moved)
+
+    @cached_property
+    def thin_size(self) -> int:
+        """Numbers in the thin matrices."""
+        return self.rank * sum(sum(t.shape) for t in self.beside)

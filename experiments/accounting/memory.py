@@ -99,7 +99,7 @@ class Memory:
 def predict(arch: Arch, method: Method, settings: Settings, load: Load) -> Memory:
     """Bytes of a training step."""
     foot, trainable = method.footprint(arch, settings), method.count(arch, settings)
-    moved = sum(t.size for t in foot.moved)
+    moved = foot.moved_size
     half = load.precision != "float32"
     step = Step(load.batch_size, load.tokens, load.learnt / 100, half, load.checkpointing)
     activations, logits = (activation_bytes(arch, foot, step), logit_bytes(arch, step)) if trainable else (0, 0)

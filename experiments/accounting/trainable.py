@@ -28,7 +28,7 @@ class Count:
 def count(arch: Arch, method: Method, settings: Settings) -> Count:
     """Exact, from the method's own closed form."""
     trainable = method.count(arch, settings)
-    added = trainable - sum(t.size for t in method.footprint(arch, settings).moved)
+    added = trainable - method.footprint(arch, settings).moved_size
     return Count(
         trainable=trainable,
         total=arch.total,

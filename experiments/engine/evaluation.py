@@ -21,6 +21,7 @@ from experiments.catalog.cache import lab_home, write_text
 from experiments.engine import data, generation, preference
 from experiments.engine.loss import answer_logits, token_losses
 from experiments.engine.models import Base
+from experiments.engine.prefix import on_the_way
 
 HELD_OUT_ROWS = 24  # along the way: enough to see the curve turn, a second or two on two cores
 GENERAL_TOKENS = 160
@@ -69,7 +70,8 @@ def look(
 ) -> events.Evaluated:
     """A short look along the way; a thorough one reads the general text, too."""
     began = time.perf_counter()
-    loss = held_out_loss(model, base, task, between)
+    with on_the_way(model):
+        loss = held_out_loss(model, base, task, between)
     general = general_loss(model, base, between) if thorough else None
     elapsed = time.perf_counter() - began
     return events.Evaluated(

@@ -120,6 +120,7 @@ def load(folder: Path, key: str = "", weights: str = "") -> Base:
     Raises `ValueError` where there is no tokenizer.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    gc.unfreeze()  # a base of before may be among it
     model: Any = AutoModelForCausalLM.from_pretrained(
         folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False, local_files_only=True
     )
@@ -133,6 +134,7 @@ def load(folder: Path, key: str = "", weights: str = "") -> Base:
     with torch.no_grad():  # the file is mapped into memory: one forward pass makes it really there
         model(input_ids=torch.zeros(1, 1, dtype=torch.long, device=model.device))
     memory.trim()
+    gc.freeze()  # what has been read by now stays, and looking it through took each run some seconds
     return Base(key, weights, model, tokenizer, memory.resident_mb())
 
 

@@ -61,7 +61,7 @@ class Prefix:
     """The blocks of a base below `lowest`, as a tuned model of it uses them."""
 
     def __init__(self, base: Base, lowest: int):
-        self.base, self.lowest = base, lowest
+        self.base, self.lowest, self.at_looks = base, lowest, False
 
     def hidden(self, batch: Batch) -> Tensor:
         """What enters the lowest block that trains, (B, T, D), zeros where rows are padded."""
@@ -129,13 +129,27 @@ def _drops(model: Any) -> bool:
 
 
 @contextmanager
+def on_the_way(model: Any) -> Iterator[None]:
+    """Inside, a look at the model takes what is known of its frozen part, too."""
+    known: Prefix | None = getattr(model, "frozen_prefix", None)
+    if known is None:
+        yield
+        return
+    known.at_looks = True
+    try:
+        yield
+    finally:
+        known.at_looks = False
+
+
+@contextmanager
 def stepped_over(model: Any, batch: Batch) -> Iterator[None]:
     """Inside, a model in training takes what is known of its frozen part instead of running it; nothing changes for one without.
 
-    A look runs all of it, as for the base: nothing trained has to be exactly nothing changed.
+    The looks at the end run all of it, as for the base: nothing trained has to be exactly nothing changed.
     """
     known: Prefix | None = getattr(model, "frozen_prefix", None)
-    if known is None or not model.training or not batch.examples:
+    if known is None or not (model.training or known.at_looks) or not batch.examples:
         yield
         return
     hidden_BTD, stack = known.hidden(batch), blocks(model)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -91,3 +92,8 @@ class Method:
     """What of the model a training step touches: the calculator's memory and time rest on it."""
     stored: Callable[[Arch, Any], int] | None = None
     """Numbers in the saved adapter, where they are not those that are trained."""
+
+    def __post_init__(self) -> None:
+        # both go through every matrix, and one change in the calculator asks for them thousands of times
+        for name in ("count", "footprint"):
+            object.__setattr__(self, name, lru_cache(maxsize=64)(getattr(self, name)))

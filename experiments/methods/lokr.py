@@ -8,6 +8,7 @@ where the rank would save nothing.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from math import prod
 from typing import Any
 
@@ -35,6 +36,7 @@ class LokrSettings(TargetSettings):
     )  # fmt: skip
 
 
+@cache
 def factors(side: int, wanted: int) -> tuple[int, int]:
     """Two numbers whose product is `side`, the first as near `wanted` from below as divides it, and not the larger."""
     first = max(d for d in range(1, wanted + 1) if side % d == 0)

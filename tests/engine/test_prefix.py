@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from experiments.engine import models, prefix, training
+from experiments.catalog import tasks
+from experiments.engine import data, models, prefix, training
 from experiments.engine.prefix import Kept
 from experiments.engine.trial import begin
 from tests.engine.conftest import losses, run_spec
@@ -59,6 +60,9 @@ def test_another_run_reads_what_the_first_one_kept_and_has_the_bits_it_would_hav
     alone = ran(second, replace(deep, kept=Kept()), tmp_path / "alone")
     shared = replace(deep, kept=Kept())
     ran(first, shared, tmp_path / "first")
+    task = tasks.of(first)
+    looked_at = data.encode(shared.tokenizer, task.split(None).held_out[0], task.max_length, task.template)
+    assert shared.kept.get((4, tuple(looked_at.ids))) is not None  # a look on the way goes the short way as well
     read = []
     monkeypatch.setattr(prefix, "_entering", lambda *what: read.append(what))
     assert losses(ran(second, shared, tmp_path / "second")) == losses(alone)
