@@ -17,6 +17,7 @@ from typing import Any
 
 from experiments import fitting
 from experiments.jobs import Job
+from experiments.specs import RunSpec
 from experiments.store import Store
 
 
@@ -58,12 +59,13 @@ class WorkerProcess:
     """
 
     def __init__(self, home: Path, name: str = "worker", threads: int | None = None):
-        self.home, self.log = home, home / f"{name}.log"
+        self.home, self.name, self.log = home, name, home / f"{name}.log"
         self.threads = threads
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
         self._open: dict[int, threading.Event] = {}
         self._deaths: dict[int, str] = {}
+        self._told: dict[int, float] = {}
         self._ids = itertools.count()
         self._warm: str | None = None
         self._closed = False
@@ -74,6 +76,17 @@ class WorkerProcess:
         ended.wait()
         if cause := self._deaths.pop(number, None):
             raise WorkerDied(cause)
+
+    def pace(self, run: RunSpec, threads: int, seconds: float) -> float | None:
+        """Tokens a second of this run's steps, over so many seconds, on so many threads, which are this worker's from now on; None
+        where it cannot be trained here. Raises `WorkerDied`."""
+        self.threads = threads
+        asked = {"kind": "pace", "run": run.model_dump_json(), "threads": threads, "seconds": seconds}
+        number, ended = self._send(asked)
+        ended.wait()
+        if cause := self._deaths.pop(number, None):
+            raise WorkerDied(cause)
+        return self._told.pop(number, None)
 
     def warm(self, model: str) -> None:
         """Load a model before anybody asks; returns at once."""
@@ -127,7 +140,10 @@ class WorkerProcess:
         """Pass on what the worker finished; when it dies, fail its jobs and start the next one."""
         assert process.stdout is not None
         for line in process.stdout:
-            if ended := self._open.pop(json.loads(line)["done"], None):
+            said = json.loads(line)
+            if "told" in said:
+                self._told[said["done"]] = said["told"]
+            if ended := self._open.pop(said["done"], None):
                 ended.set()
         cause = self._cause(process.wait())
         with self._lock:

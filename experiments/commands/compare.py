@@ -12,6 +12,7 @@ from experiments import comparison, events
 from experiments.catalog import models, tasks
 from experiments.catalog.cache import lab_home
 from experiments.commands.train import pairs
+from experiments.commands.watched import Workers, crew, sweeper_over, watched
 from experiments.comparison import Comparison, ComparisonSpec, orderings, peft_layout, report, table
 from experiments.comparison.running import Comparer
 from experiments.jobs import Jobs
@@ -20,8 +21,7 @@ from experiments.specs import Problem, SpecError
 from experiments.store import Store
 from experiments.sweeps import typed
 from experiments.sweeps.planning import duration
-from experiments.sweeps.running import Sweeper
-from experiments.terminal import AsJson, app, follow, open_store, owner, people, progress_bar, sentences
+from experiments.terminal import AsJson, app, follow, open_store, owner, people, sentences
 from experiments.workers import several
 
 
@@ -41,7 +41,7 @@ def compare(
     ] = None,
     rates: Annotated[str, typer.Option(help="Learning rates each method tries; 1 takes the usual one.")] = "",
     seeds: Annotated[str, typer.Option(help="Each method is run with each of them.")] = "",
-    workers: Annotated[int, typer.Option(min=1, max=16, help="Processes that train at the same time.")] = 1,
+    workers: Workers = 0,
     to: Annotated[Path | None, typer.Option("--report", help="A folder for report.html, .md, .csv and .tex.")] = None,
     as_peft: Annotated[
         Path | None, typer.Option(help="A folder for a file a run in the layout of PEFT's method comparison.")
@@ -61,7 +61,7 @@ def compare(
             {**data, "budget": _budget(amounts), "train": pairs(recipe), "rates": rates, "seeds": _seeds(seeds)}
         )
         spec = comparison.ready(spec, local=True)
-        _say_plan(spec, store, workers)
+        _say_plan(spec, store, max(workers, 1))
         if dry:
             raise typer.Exit(0)
         found = _written(store, _carry_out(store, spec, workers), to, as_peft)
@@ -111,33 +111,19 @@ def _say_plan(spec: ComparisonSpec, store: Store, workers: int) -> None:
 
 
 def _carry_out(store: Store, spec: ComparisonSpec, workers: int) -> Comparison:
-    """Run it to its end, with a bar; Ctrl-C stops after the step under way and keeps what is done."""
-    queues = [Jobs(store, worker) for worker in several(lab_home(), workers)]
-    comparer = Comparer(Sweeper(store, queues, lab_home()))
-    try:
-        comparison_id = comparer.start(spec, owner())
-        try:
-            _watch(store, comparer, comparison_id)
-        except KeyboardInterrupt:
-            people.print(comparer.stop(comparison_id, owner()))
-            comparer.wait(comparison_id, owner(), 120)
-        found = comparison.progress(store, comparison_id, owner())
-    finally:
-        comparer.sweeper.close()
-        for queue in queues:
-            queue.close()
+    """Run it to its end, on so many workers, or with 0 on as many as train fastest."""
+    seconds, _ = comparison.plan(spec, store)
+    executors = crew(store, workers, spec.runs, len(spec.runs) * (spec.rates + len(spec.seeds)), seconds)
+
+    def look(comparison_id: str) -> tuple[str, float] | None:
+        now = comparison.progress(store, comparison_id, owner(), whole=False)
+        left = f", about {duration(now.remaining_s)} left" if now and now.remaining_s else ""
+        return (f"{now.stage}{left}", now.share) if now else None
+
+    with sweeper_over(store, executors) as sweeper:
+        found = comparison.progress(store, watched(Comparer(sweeper), spec, look), owner())
     assert found is not None
     return found
-
-
-def _watch(store: Store, comparer: Comparer, comparison_id: str) -> None:
-    with progress_bar() as (bar, row):
-        while not comparer.wait(comparison_id, owner(), 1.0):
-            now = comparison.progress(store, comparison_id, owner(), whole=False)
-            if now is None:
-                continue
-            left = f", about {duration(now.remaining_s)} left" if now.remaining_s else ""
-            bar.update(row, description=f"{now.stage}{left}", completed=round(100 * now.share), total=100)
 
 
 def _finish(found: Comparison, as_json: bool) -> NoReturn:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -15,14 +14,14 @@ from experiments import analysis, events, export, sweeps
 from experiments.catalog import models, tasks
 from experiments.catalog.cache import lab_home
 from experiments.commands.train import complete
+from experiments.commands.watched import Workers, crew, sweeper_over, watched
 from experiments.jobs import Executor, Jobs
 from experiments.questions import RanksSpec
 from experiments.specs import Problem, RunSpec, SpecError, build
 from experiments.store import Store
 from experiments.sweeps import guidance, records, typed
-from experiments.sweeps.running import Sweeper
-from experiments.terminal import AsJson, app, follow, open_store, owner, people, progress_bar, sentences
-from experiments.workers import Inline, several
+from experiments.terminal import AsJson, app, follow, open_store, owner, people, sentences
+from experiments.workers import Inline
 
 
 @app.command()
@@ -37,7 +36,7 @@ def sweep(
     trials: Annotated[str, typer.Option(help="How many settings random or tpe try.")] = "",
     prune: Annotated[str, typer.Option(help="none, or halving: hopeless cells stop early.")] = "",
     budget: Annotated[str, typer.Option(help="Seconds that all of it may take.")] = "",
-    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that train at the same time.")] = 1,
+    workers: Workers = 0,
     ray: Annotated[str, typer.Option(help="Train on a Ray cluster: its address, or auto.")] = "",
     cpus: Annotated[float, typer.Option(help="Processors that a trial on a cluster takes.")] = 1,
     gpus: Annotated[float, typer.Option(help="GPUs that a trial on a cluster takes; a half is shared by two.")] = 0,
@@ -55,17 +54,16 @@ def sweep(
         said |= {"seeds": typed.values(seeds)} if seeds else {}
         said["base"] = complete(dict(said.get("base") or {}))
         store = open_store()
-        planned = sweeps.plan(sweeps.build(said), store, workers)
-        executors: list[Executor] = (
-            [_on_ray(store, ray, cpus, gpus) for _ in range(workers)] if ray else [*several(lab_home(), workers)]
-        )
+        planned = sweeps.plan(sweeps.build(said), store, max(workers, 1))
+        on_ray: list[Executor] = [_on_ray(store, ray, cpus, gpus) for _ in range(max(workers, 1))] if ray else []
     people.print(planned.sentence, markup=False, highlight=False, soft_wrap=True)
     if planned.asks and not yes and not dry and not typer.confirm(planned.asks, err=True):
         raise typer.Exit(1)
     if dry:
         _show_plan(planned, as_json)
-    found = _carry_out(store, planned.spec, executors)
-    _finish(found, as_json)
+    missing = planned.cells - planned.stored
+    executors = on_ray or crew(store, workers, [planned.spec.base], missing, planned.seconds)
+    _finish(_carry_out(store, planned.spec, executors), as_json)
 
 
 @app.command()
@@ -141,35 +139,17 @@ def _on_ray(store: Store, address: str, cpus: float, gpus: float) -> Executor:
 
 
 def _carry_out(store: Store, spec: sweeps.SweepSpec, executors: Sequence[Executor]) -> sweeps.Progress:
-    """Run it to its end, with a bar; Ctrl-C stops after the step under way and keeps what is done."""
-    queues = [Jobs(store, executor) for executor in executors]
-    sweeper = Sweeper(store, queues, lab_home())
-    try:
-        sweep_id = sweeper.start(spec, owner())
-        try:
-            _watch(store, sweeper, sweep_id)
-        except KeyboardInterrupt:
-            people.print(sweeper.stop(sweep_id, owner()))
-            sweeper.wait(sweep_id, owner(), 120)
-        found = sweeps.progress(store, sweep_id, owner())
-    finally:
-        sweeper.close()
-        for queue in queues:
-            queue.close()
+    """Run it to its end."""
+
+    def look(sweep_id: str) -> tuple[str, float] | None:
+        now = sweeps.progress(store, sweep_id, owner())
+        left = f", about {now.remaining_s:.0f} s left" if now and now.remaining_s else ""
+        return (f"{now.done} of {now.total} cells{left}", now.done / now.total) if now else None
+
+    with sweeper_over(store, executors) as sweeper:
+        found = sweeps.progress(store, watched(sweeper, spec, look), owner())
     assert found is not None
     return found
-
-
-def _watch(store: Store, sweeper: Sweeper, sweep_id: str) -> None:
-    with progress_bar() as (bar, row):
-        while not sweeper.wait(sweep_id, owner(), 0.0):
-            now = sweeps.progress(store, sweep_id, owner())
-            if now:
-                left = f", about {now.remaining_s:.0f} s left" if now.remaining_s else ""
-                bar.update(
-                    row, description=f"{now.done} of {now.total} cells{left}", completed=now.done, total=now.total
-                )
-            time.sleep(0.5)
 
 
 def _show_plan(planned: sweeps.Plan, as_json: bool) -> NoReturn:

@@ -6,6 +6,7 @@ reaches the run itself, which begins afresh.
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable
 from typing import Any
@@ -21,6 +22,7 @@ from experiments.specs import RunSpec
 
 ROWS = 64  # rows that say how long the rows of a task are
 TOKENS = 4  # tokens written to learn how long one takes
+PACED = 20  # different batches of which a pace is taken
 
 
 def calibrate(spec: RunSpec, base: Base, between: Callable[[], None] = lambda: None) -> Calibration:
@@ -38,6 +40,23 @@ def calibrate(spec: RunSpec, base: Base, between: Callable[[], None] = lambda: N
         peak_mb=round(trial.meter.peak_mb(base.resting_mb), 1),
         context_tokens=generation.virtual_tokens(trial.model),
     )
+
+
+def pace(spec: RunSpec, base: Base, seconds: float) -> float:
+    """Tokens a second of this run's steps, over about so many seconds after a first one; nothing of it reaches the run itself."""
+    task, state = tasks.of(spec), RandomState(spec.seed)
+    with state:
+        trial = begin(spec, base)
+    rows = task.split(None).train
+    for batch in itertools.cycle(data.order(len(rows), spec.train.batch_size, PACED, spec.seed)):
+        if trial.step == 1:
+            began, before = time.perf_counter(), trial.tokens
+        with state:
+            trial.backward([_example(base, task, rows[i]) for i in batch])
+            trial.update()
+        if trial.step > 1 and (taken := time.perf_counter() - began) >= seconds:
+            return (trial.tokens - before) / taken
+    raise AssertionError("a cycle does not end")
 
 
 def _a_step_s(

@@ -12,6 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from experiments import estimates, events, methods, mirrors, states
 from experiments.catalog import models, tasks
 from experiments.catalog.cache import ResourceError
@@ -70,6 +72,13 @@ class Engine:
             base = self.bases.get(model, weights)
             if self.store.recall(estimates.speed_key(weights, "lora")) is None:
                 self.store.remember(estimates.speed_key(weights, "lora"), training.seconds_per_token(base))
+
+    def pace(self, spec: RunSpec, threads: int, seconds: float) -> float:
+        """Tokens a second of this run's steps on so many threads, which stay this process's own."""
+        torch.set_num_threads(threads)
+        base = self.bases.get(spec.model, spec.weights)
+        tasks.of(spec).split(None)
+        return calibration.pace(spec, base, seconds)
 
     def _feed(self, key: Key) -> mirrors.Feed:
         spec = RunSpec.model_validate_json(self.store.entry(*key).spec)  # type: ignore[union-attr]

@@ -12,7 +12,6 @@ import contextlib
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -116,7 +115,6 @@ def _steps(now: Run, clock_s: float) -> Iterator[events.Event]:
     spec, trial, progress, train, keep = now.spec, now.trial, now.progress, now.spec.train, now.keep
     rows = now.task.split(None).train
 
-    @cache
     def example(i: int) -> data.Example:  # on first use: encoding thousands of rows would hold up the first step
         return data.encode(now.base.tokenizer, rows[i], now.task.max_length, now.task.template)
 

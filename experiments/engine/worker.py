@@ -18,7 +18,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
-TURN = {"sample": 0, "warm": 1, "train": 2}
+TURN = {"sample": 0, "warm": 1, "pace": 1, "train": 2}
+log = logging.getLogger(__name__)
 
 
 def main(home: Path) -> None:
@@ -32,15 +33,23 @@ def main(home: Path) -> None:
 
     from experiments.engine.execution import Engine  # torch: some seconds
     from experiments.jobs import Job
+    from experiments.specs import RunSpec
     from experiments.store import Key, Store
 
     def handle(command: dict[str, Any]) -> None:
+        answer: dict[str, Any] = {"done": command["id"]}
         if command["kind"] == "warm":
             with contextlib.suppress(Exception):
                 engine.warm(command["model"])
+        elif command["kind"] == "pace":
+            try:
+                spec = RunSpec.model_validate_json(command["run"])
+                answer["told"] = engine.pace(spec, command["threads"], command["seconds"])
+            except Exception:  # it cannot be trained here: its run will say why
+                log.exception("no pace")
         else:
             engine.execute(Job(command["kind"], tuple(Key(*key) for key in command["keys"])))
-        answers.write(json.dumps({"done": command["id"]}) + "\n")
+        answers.write(json.dumps(answer) + "\n")
 
     def serve() -> None:
         while commands.queue and commands.queue[0][0] == TURN["sample"]:

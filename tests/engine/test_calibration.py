@@ -43,6 +43,13 @@ def test_the_run_is_the_same_with_it_and_without(base, tmp_path):
     assert losses(run(spec, base, tmp_path / "b")) == expected
 
 
+def test_a_pace_is_of_the_run_and_leaves_no_trace(base, tmp_path, weights):
+    spec = run_spec("lora", steps=3, dropout=0.3)
+    expected = losses(run(spec, base, tmp_path / "a"))
+    assert calibration.pace(spec, base, 0.01) > 0 and weights()
+    assert losses(run(spec, base, tmp_path / "b")) == expected
+
+
 def test_what_was_measured_is_the_next_estimate(base, home):
     store, spec = (
         Store(home / "lab.sqlite"),

@@ -120,6 +120,13 @@ def test_losses_equal_trls_without_a_chat_template(base, tmp_path):
     assert losses(run(spec, plain, tmp_path / "adapter")) == pytest.approx(reference, abs=1e-4)
 
 
+def test_a_task_is_tokenized_once_however_many_runs_read_it(base, tmp_path):
+    list(run(run_spec("lora", rate=1e-3), base, tmp_path / "a"))
+    before = data.encode.cache_info()
+    list(run(run_spec("prompt", rate=1e-2), base, tmp_path / "b"))
+    assert data.encode.cache_info().misses == before.misses and data.encode.cache_info().hits > before.hits
+
+
 # ---- the same again
 
 

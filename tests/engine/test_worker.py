@@ -165,6 +165,11 @@ def test_a_model_that_is_gone_fails_one_run_with_a_sentence(lab):
     assert lab.executor.pid is not None  # the worker lives
 
 
+def test_a_worker_tells_its_pace(lab):
+    assert lab.executor.pace(spec(), 1, 0.01) > 0
+    assert lab.executor.pace(spec().model_copy(update={"weights": "local:tiny@000000000000"}), 1, 0.01) is None
+
+
 def test_killed_in_mid_run_the_run_fails_with_its_cause_and_the_next_one_runs(lab):
     key = started(lab, seed=4)
     (waiting,) = lab.submit([spec(seed=4)], "bob")
