@@ -1,12 +1,11 @@
 // The form of a comparison within an equal budget: four questions. What is typed and what follows from it: form.js.
 const form = props.form;
 const typed = typedForm({ kept: 'fine-tuning-lab-compare-form', fits: (found) => found.methods, draw, tell }), { parts, setting } = typed;
-const plan = make('div', { id: 'compare-plan', 'aria-live': 'polite' });
+const subject = subjectOf(typed, form), plan = make('div', { id: 'compare-plan', 'aria-live': 'polite' });
 
 function build() {
   element.querySelector('.lab-setup').replaceChildren(
-    title('1 What model and task?'), typed.choice('model', form.model, 'radio', (raw) => (typed.value.model = raw)),
-    typed.choice('task', form.task, 'radio', (raw) => (typed.value.task = raw)), make('p', { class: 'facts', id: 'compare-task-facts' }),
+    title('1 What model and task?'), ...subject.model, subject.task, make('p', { class: 'facts', id: 'compare-task-facts' }),
     title('2 Which methods?'), typed.choice('methods', form.methods, 'checkbox', (raw) => (typed.value.methods = raw)),
     title('3 Equal what?'), typed.choice('kind', form.kind, 'radio', (raw) => {
       typed.value.kind = raw;
@@ -17,7 +16,8 @@ function build() {
     title('4 What will it take?'), plan);
 }
 function draw() {
-  for (const name of ['model', 'task', 'methods', 'kind', 'amount', 'seeds', 'rates']) parts[name].set(typed.value[name]);
+  subject.draw();
+  for (const name of ['methods', 'kind', 'amount', 'seeds', 'rates']) parts[name].set(typed.value[name]);
   for (const f of form.train) parts['train.' + f.name].set(typed.value.train[f.name]);
   parts['train.steps'].node.hidden = ['steps', 'seconds'].includes(typed.value.kind); // the budget says how many
   parts.amount.node.querySelector('label').textContent = form.units[typed.value.kind] || 'Budget';

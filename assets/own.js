@@ -1,6 +1,7 @@
 // Rows of one's own: bring them, say which column is what, see every token that would be trained on. What the form needs of it
-// (key, columns, template) is told to setup.js by the event `lab-own`; which task and model are chosen comes back by `lab-task`.
-const form = props.form, root = element.querySelector('.lab-own'), wrongs = {};
+// (key, columns, template) is told to its form by the event `lab-own`; which task and model are chosen comes back by `lab-task`
+// (subject.js). A page has one beside each of its forms: `form.group` is whose it is, and begins the ids.
+const form = props.form, named = (name) => form.group + 'own-' + name, root = element.querySelector('.lab-own'), wrongs = {};
 let value = {}, model = '';
 const wrong = (place) => (wrongs[place] = make('p', { class: 'lab-help', role: 'status' }));
 const say = (text, isWrong) => {
@@ -9,18 +10,18 @@ const say = (text, isWrong) => {
 };
 const labelled = (id, text, input, place) => make('div', { class: 'lab-field' }, make('label', { for: id }, text), input, wrong(place));
 
-const file = make('input', { type: 'file', id: 'own-file', accept: '.csv,.tsv,.json,.jsonl,.ndjson,.parquet,.txt,.md' });
-const pasted = make('textarea', { id: 'own-paste', rows: 3, spellcheck: 'false', placeholder: 'question,answer' });
-const hub = make('input', { type: 'text', id: 'own-hub', autocomplete: 'off', spellcheck: 'false', placeholder: 'owner/name' });
-const use = make('button', { type: 'button', class: 'lab-button', id: 'own-use' }, 'Use the pasted rows');
-const fetchHub = make('button', { type: 'button', class: 'lab-button', id: 'own-fetch' }, 'Bring the data set');
-const picks = {}, chosen = make('div', { id: 'own-choice', hidden: true }), tokens = make('div', { id: 'own-tokens' });
-const facts = make('p', { class: 'facts', id: 'own-facts', role: 'status' }), warnings = make('ul', { class: 'facts', id: 'own-warnings' });
-const template = make('select', { id: 'own-template' }, ...form.templates.map(([key, title]) => make('option', { value: key }, title)),
+const file = make('input', { type: 'file', id: named('file'), accept: '.csv,.tsv,.json,.jsonl,.ndjson,.parquet,.txt,.md' });
+const pasted = make('textarea', { id: named('paste'), rows: 3, spellcheck: 'false', placeholder: 'question,answer' });
+const hub = make('input', { type: 'text', id: named('hub'), autocomplete: 'off', spellcheck: 'false', placeholder: 'owner/name' });
+const use = make('button', { type: 'button', class: 'lab-button', id: named('use') }, 'Use the pasted rows');
+const fetchHub = make('button', { type: 'button', class: 'lab-button', id: named('fetch') }, 'Bring the data set');
+const picks = {}, chosen = make('div', { id: named('choice'), hidden: true }), tokens = make('div', { id: named('tokens') });
+const facts = make('p', { class: 'facts', id: named('facts'), role: 'status' }), warnings = make('ul', { class: 'facts', id: named('warnings') });
+const template = make('select', { id: named('template') }, ...form.templates.map(([key, title]) => make('option', { value: key }, title)),
   make('option', { value: '' }, 'My own'));
-const own = make('textarea', { id: 'own-text', rows: 3, spellcheck: 'false', placeholder: 'Q: {prompt}\nA: {completion}{end}' });
+const own = make('textarea', { id: named('text'), rows: 3, spellcheck: 'false', placeholder: 'Q: {prompt}\nA: {completion}{end}' });
 
-for (const [part, title] of form.parts) picks[part] = make('select', { id: 'own-' + part, onchange: look });
+for (const [part, title] of form.parts) picks[part] = make('select', { id: named(part), onchange: look });
 template.onchange = () => { own.parentNode.hidden = !!template.value; if (template.value || own.value) look(); };
 own.onchange = look;
 file.onchange = async () => {
@@ -39,13 +40,13 @@ file.onchange = async () => {
 use.onclick = () => { say('Reading…'); trigger('upload', { kind: 'text', text: pasted.value, model }); };
 fetchHub.onclick = () => { say('Asking the model hub…'); trigger('upload', { kind: 'hub', hub: hub.value, model }); };
 
-chosen.append(make('div', { class: 'lab-row' }, ...form.parts.map(([part, title]) => labelled('own-' + part, title, picks[part], part))),
-  labelled('own-template', 'Template', template, 'template'), labelled('own-text', 'My template: {prompt}, {completion}, {end} or a column', own, 'text'),
+chosen.append(make('div', { class: 'lab-row' }, ...form.parts.map(([part, title]) => labelled(named(part), title, picks[part], part))),
+  labelled(named('template'), 'Template', template, 'template'), labelled(named('text'), 'My template: {prompt}, {completion}, {end} or a column', own, 'text'),
   facts, make('p', { class: 'facts' }, make('span', { class: 'own-learnt' }, 'Marked'), ' tokens count in the loss; the others are only read.'), warnings, tokens);
 own.parentNode.hidden = true;
-root.append(make('h3', {}, 'Your own rows'), labelled('own-file', 'A file: CSV, TSV, JSON, JSON lines, Parquet or text', file, 'file'),
-  make('details', { class: 'quiet' }, make('summary', {}, 'Paste rows'), labelled('own-paste', 'Rows, the first one naming the columns', pasted, 'pasted'), use),
-  make('details', { class: 'quiet' }, make('summary', {}, 'A data set of the model hub'), labelled('own-hub', 'Hub id', hub, 'hub'), fetchHub),
+root.append(make('h3', {}, 'Your own rows'), labelled(named('file'), 'A file: CSV, TSV, JSON, JSON lines, Parquet or text', file, 'file'),
+  make('details', { class: 'quiet' }, make('summary', {}, 'Paste rows'), labelled(named('paste'), 'Rows, the first one naming the columns', pasted, 'pasted'), use),
+  make('details', { class: 'quiet' }, make('summary', {}, 'A data set of the model hub'), labelled(named('hub'), 'Hub id', hub, 'hub'), fetchHub),
   wrong('data'), chosen);
 
 function look() {
@@ -78,7 +79,7 @@ function draw() {
     make('p', {}, ...row.tokens.map(([text, learnt]) => make('span', { class: learnt ? 'own-learnt' : 'own-read' }, text.replaceAll('\n', '⏎\n')))))));
 }
 function tell() {
-  window.dispatchEvent(new CustomEvent('lab-own', { detail: { key: value.key || '', columns: value.columns || {}, template: value.template || '' } }));
+  window.dispatchEvent(new CustomEvent('lab-own', { detail: { group: form.group, own: { key: value.key || '', columns: value.columns || {}, template: value.template || '' } } }));
 }
 watch('value', () => {
   const said = props.value || {};
@@ -87,9 +88,10 @@ watch('value', () => {
   tell();
 });
 window.addEventListener('lab-task', (event) => {
+  if (event.detail.group !== form.group) return;
   const opened = root.hidden && event.detail.task === 'own', moved = model !== event.detail.model, known = event.detail.own || {};
   root.hidden = event.detail.task !== 'own';
-  const place = document.querySelector('#rows'); // the second question of the form
+  const place = document.querySelector(form.after); // a place in the form
   if (place && place.nextSibling !== root) place.after(root);
   model = event.detail.model;
   if (root.hidden) return;

@@ -4,6 +4,7 @@
 const form = JSON.parse(props.form), folds = {};
 let waiting;
 const typed = typedForm({ kept: 'fine-tuning-lab-form', fits: (found) => found.version === typed.value.version, draw, tell }), { parts, change, setting, choice } = typed;
+const subject = subjectOf(typed, form, () => parts.rows.refresh());
 const facts = (id) => make('p', { class: 'facts', id });
 
 function fold(method) {
@@ -33,12 +34,8 @@ function build() {
   } }, make('option', { value: '' }, 'Start from a comparison …'), ...form.presets.map(([name], i) => make('option', { value: i }, name)));
   parts.rows = { refresh: () => examples.open && show(rows) };
   element.querySelector('.lab-setup').replaceChildren(
-    make('div', { class: 'lab-field' }, preset), title('1 What model?'), choice('model', form.model, 'radio', (raw) => (typed.value.model = raw)),
-    setting('hub_id', form.hub_id, (raw) => (typed.value.hub_id = raw)), facts('model-facts'),
-    title('2 What should it learn?'), choice('task', form.task, 'radio', (raw) => {
-      typed.value.task = raw;
-      parts.rows.refresh();
-    }), facts('task-facts'), examples,
+    make('div', { class: 'lab-field' }, preset), title('1 What model?'), ...subject.model, facts('model-facts'),
+    title('2 What should it learn?'), subject.task, facts('task-facts'), examples,
     title('3 Which methods?'), choice('methods', form.methods, 'checkbox', (raw) => (typed.value.methods = raw)), ...form.folds.map(fold),
     title('4 How long?'), make('div', { class: 'lab-row' },
       ...form.train.map((f) => setting('train.' + f.name, f, (raw) => (typed.value.train[f.name] = raw))),
@@ -55,14 +52,10 @@ async function show(rows) {
 }
 
 function draw() {
-  parts.model.set(typed.value.model);
-  parts.hub_id.set(typed.value.hub_id);
-  parts.hub_id.node.hidden = typed.value.model !== form.another;
-  parts.task.set(typed.value.task);
+  subject.draw();
   parts.methods.set(typed.value.methods);
   for (const f of [...form.train, ...form.recipe]) parts['train.' + f.name].set(typed.value.train[f.name]);
   parts.seed.set(typed.value.seed);
-  announce();
   for (const method of form.folds) {
     const chosen = typed.value.methods.includes(method.key);
     folds[method.key].node.hidden = !chosen;
@@ -70,11 +63,6 @@ function draw() {
     if (folds[method.key].furnished) for (const f of method.fields) parts[method.key + '.' + f.name].set((typed.value.settings[method.key] || {})[f.name] ?? f.value);
   }
 }
-// Rows of one's own are brought beside this form (own.js): which are meant comes from there, what is chosen goes there.
-const announce = () => window.dispatchEvent(new CustomEvent('lab-task', {
-  detail: { task: typed.value.task, own: typed.value.own, model: typed.value.model === form.another ? typed.value.hub_id : typed.value.model } }));
-window.addEventListener('lab-own-ready', announce);
-window.addEventListener('lab-own', (event) => change((own) => (typed.value.own = own))(event.detail));
 function tell(reply) {
   const problems = { ...reply.problems, ...(typed.value.wrong || {}) };
   typed.tellParts(problems, reply.advice);

@@ -2,7 +2,7 @@
 // from that: the plan, problems at their fields, the names that an axis can have. What was typed survives a reload of this tab.
 const MOST_AXES = 6, form = props.form;
 const typed = typedForm({ kept: 'fine-tuning-lab-sweep-form', fits: (found) => found.axes, draw, tell }), { parts, change, setting } = typed;
-const choice = (place, field, write) => typed.choice(place, field, 'radio', write);
+const subject = subjectOf(typed, form), choice = (place, field, write) => typed.choice(place, field, 'radio', write);
 const axes = make('div', { class: 'sw-axes' }), names = make('datalist', { id: 'sweep-places' }), plan = make('div', { id: 'sweep-plan', 'aria-live': 'polite' });
 const sure = make('label', { class: 'sw-sure', hidden: true }, make('input', { type: 'checkbox', id: 'sweep-sure' }), make('span'));
 const wrongAxes = make('p', { class: 'lab-help' }), said = make('div', {}, wrongAxes);
@@ -25,8 +25,7 @@ function drawAxes() {
 function build() {
   sure.firstChild.addEventListener('change', () => change(() => (typed.value.sure = sure.firstChild.checked ? sure.lastChild.textContent : ''))());
   element.querySelector('.lab-setup').replaceChildren(
-    title('1 What is trained?'), choice('model', form.model, (raw) => (typed.value.model = raw)), choice('task', form.task, (raw) => (typed.value.task = raw)),
-    make('p', { class: 'facts', id: 'sweep-task-facts' }),
+    title('1 What is trained?'), ...subject.model, subject.task, make('p', { class: 'facts', id: 'sweep-task-facts' }),
     make('details', { class: 'quiet' }, make('summary', { id: 'sweep-method-title' }), choice('method', form.method, (raw) => (typed.value.method = raw))),
     title('2 What is varied?'), make('p', { class: 'facts' }, 'Any setting by its name. Values with commas between them; one value sets it for all.'),
     axes, names, said,
@@ -37,7 +36,8 @@ function build() {
     title('4 What will it take?'), plan, sure);
 }
 function draw() {
-  for (const name of ['model', 'task', 'method', 'seeds', 'budget']) parts[name].set(typed.value[name]);
+  subject.draw();
+  for (const name of ['method', 'seeds', 'budget']) parts[name].set(typed.value[name]);
   for (const f of form.train) parts['train.' + f.name].set(typed.value.train[f.name]);
   for (const f of form.how) parts['how.' + f.name].set(typed.value.how[f.name]);
   const method = form.method.choices.find(([, key]) => key === typed.value.method);

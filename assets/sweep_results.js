@@ -2,7 +2,8 @@
 // It draws what sweep.js beside it tells.
 const $ = (selector) => element.querySelector(selector);
 const by = $('.sr-by'), cost = $('.sr-cost'), table = $('.sr-table'), pictures = { rank: $('.sr-rank'), pareto: $('.sr-pareto'), lines: $('.sr-lines') };
-let shown = null, key = null, sort = [0, 1];
+const NONE = { id: '', points: [], lines: [] };
+let shown = null, key = null, sort = [0, 1], curve = NONE;
 
 const rows = () => ((shown.value.found[shown.metric.key] || {}).rows || []);
 const best = (some) => some.reduce((a, b) => ((shown.metric.lower ? b.mean < a.mean : b.mean > a.mean) ? b : a));
@@ -13,12 +14,29 @@ const tip = (node, text) => {
 const aboutRow = (row) => `${nameOf(shown.value, row.v)}: ${shown.metric.label} ${written(row.mean, shown.metric.digits)}`
   + (row.half == null ? '' : ` ± ${written(row.half, shown.metric.digits)} over ${row.seeds} seeds`);
 
+// One run at every smaller rank, nothing trained, beside the ranks that were trained.
+const cutHere = (i) => (curve.id === shown.value.id && shown.metric.key === 'held_out' && shown.value.axes[i].place === 'settings.rank' ? curve.points : []);
+const withRanks = (axis, cut) => ({ ...axis, values: [...new Set([...axis.values, ...cut.map(([rank]) => rank)])].sort((a, b) => a - b) });
+function drawCut() {
+  const ours = curve.id === shown.value.id, offered = shown.value.cuts && shown.metric.key === 'held_out';
+  $('.sr-offer').hidden = !offered || (ours && (!curve.ended || curve.points.length > 0));
+  $('.sr-cut-said').replaceChildren(...(ours && offered ? [`Dashed: the run of ${curve.name}, cut to its strongest directions.`, ...curve.lines].map((text) => make('p', { class: 'facts' }, text)) : []));
+}
+function takeCut() {
+  curve = props.value && props.value.points ? props.value : NONE;
+  const rank = shown && curve.id === shown.value.id ? shown.value.axes.findIndex((axis) => axis.place === 'settings.rank') : -1;
+  if (rank < 0) return;
+  by.value = rank;
+  drawRank();
+  drawCut();
+}
 // The number against one setting: every setting a ring, the best at each value on a line, with its interval over the seeds.
 function drawRank() {
-  const svg = pictures.rank, i = +by.value || 0, axis = shown.value.axes[i], some = rows().filter((row) => row.v[i] != null);
+  const svg = pictures.rank, i = +by.value || 0, some = rows().filter((row) => row.v[i] != null), cut = cutHere(i);
+  const axis = cut.length ? withRanks(shown.value.axes[i], cut) : shown.value.axes[i];
   if (!some.length) return svg.replaceChildren();
   const groups = axis.values.map((v) => some.filter((row) => row.v[i] === v)).filter((g) => g.length).map(best);
-  const ends = some.flatMap((r) => [r.mean, ...(groups.includes(r) && r.half != null ? [r.mean - r.half, r.mean + r.half] : [])]);
+  const ends = some.flatMap((r) => [r.mean, ...(groups.includes(r) && r.half != null ? [r.mean - r.half, r.mean + r.half] : [])]).concat(cut.map(([, loss]) => loss));
   const x = (box) => {
     const { place, ticks } = along(axis, box.left, box.right), every = ticks ? Math.ceil(ticks.length / 12) : 1;
     const marks = ticks ? ticks.filter((_, n) => n % every === 0).map((v) => [place(v), said(v)]) : ticksOf(Math.min(...axis.values), Math.max(...axis.values), 5).map((v) => [place(v), short(v)]);
@@ -26,6 +44,8 @@ function drawRank() {
   };
   const { g, X, Y } = frameOf(svg, x, Math.min(...ends), Math.max(...ends), { x: axis.label });
   for (const row of some) g.append(tip(svgNode('circle', { cx: X(row.v[i]), cy: Y(row.mean), r: 3.5, class: 'sr-ring' }), aboutRow(row)));
+  if (cut.length) g.append(svgNode('polyline', { points: cut.map(([rank, loss]) => `${X(rank)},${Y(loss)}`).join(' '), class: 'sr-cut' }));
+  for (const [rank, loss, kept] of cut) g.append(tip(svgNode('rect', { x: X(rank) - 3.5, y: Y(loss) - 3.5, width: 7, height: 7, class: 'sr-cut-dot' }), `Cut to rank ${rank}: ${written(loss, 3)}, ${Math.round(100 * kept)} % of the update`));
   const numeric = axis.values.every((v) => typeof v === 'number');
   if (numeric) g.append(svgNode('polyline', { points: groups.map((r) => `${X(r.v[i])},${Y(r.mean)}`).join(' '), class: 'sr-best' }));
   for (const row of groups) {
@@ -34,7 +54,8 @@ function drawRank() {
     g.append(tip(svgNode('circle', { cx: at, cy: Y(row.mean), r: 4.5, class: 'sr-dot' }), aboutRow(row)));
   }
   svg.replaceChildren(g);
-  svg.setAttribute('aria-label', `${shown.metric.label} against ${axis.label}: ${groups.map((r) => `${said(r.v[i])}: ${written(r.mean, shown.metric.digits)}`).join('; ')}.`);
+  svg.setAttribute('aria-label', `${shown.metric.label} against ${axis.label}: ${groups.map((r) => `${said(r.v[i])}: ${written(r.mean, shown.metric.digits)}`).join('; ')}.`
+    + (cut.length ? ` One run cut to rank ${cut.map(([rank, loss]) => `${rank}: ${written(loss, 3)}`).join('; ')}.` : ''));
 }
 // What a setting costs and what it brings; those that no other one beats in both are joined.
 function drawPareto() {
@@ -148,6 +169,7 @@ function draw() {
   $('.sr-all').hidden = !value.cells.some((cell) => cell.status === 'finished');
   for (const node of element.querySelectorAll('.sr-what')) node.textContent = metric.label;
   drawRank();
+  drawCut();
   drawPareto();
   drawLines();
   drawWords();
@@ -160,6 +182,8 @@ window.addEventListener('lab-sweep', (event) => {
 });
 by.addEventListener('change', drawRank);
 cost.addEventListener('change', drawPareto);
+$('.sr-cut-go').addEventListener('click', () => shown && trigger('apply', { id: shown.value.id }));
+watch('value', takeCut);
 $('.sr-csv').addEventListener('click', () => shown && csv());
 new ResizeObserver(() => shown && (drawRank(), drawPareto(), drawLines())).observe(element);
 window.dispatchEvent(new CustomEvent('lab-sweep-ready'));

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import gradio as gr
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from experiments import comparison, methods
 from experiments.catalog import models, tasks
@@ -17,9 +17,10 @@ from experiments.comparison import Budget, ComparisonSpec
 from experiments.recipe import TrainSettings
 from experiments.specs import SpecError
 from experiments.sweeps.planning import duration
-from lab_app import controls, sentences, setup, sweep_form
+from lab_app import controls, sentences, setup, subject, sweep_form
 from lab_app.drawn import drawn
 from lab_app.lab import Lab
+from lab_app.subject import Subject
 
 MARKUP = '<div class="lab-setup lab-compare-form"></div>'
 CHOSEN = ("lora", "prompt", "full")
@@ -28,14 +29,9 @@ AMOUNTS = {"steps": "40", "seconds": "10", "parameters": "50000", "memory": "800
 """What stands in the budget's field when its kind is chosen."""
 
 
-class Draft(BaseModel):
+class Draft(Subject):
     """What a visitor typed, unchecked."""
 
-    model_config = ConfigDict(extra="ignore")
-
-    edit: int = 0
-    model: str = ""
-    task: str = ""
     methods: list[str] = Field(default_factory=list, max_length=40)
     kind: str = "steps"
     amount: str = ""
@@ -54,10 +50,12 @@ def draft(value: Any) -> Draft:
 
 def order(form: Draft) -> tuple[ComparisonSpec | None, dict[str, str]]:
     """A comparison that can run, and what stands in the way, by place: `methods`, `amount`, `train.steps`, `seeds`, `rates`."""
+    if form.missing:
+        return None, form.missing
     try:
         spec = comparison.build(
             {
-                "model": form.model, "task": form.task, "methods": form.methods, "train": form.train,
+                "model": form.model_key, **form.about, "methods": form.methods, "train": form.train,
                 "budget": {"kind": form.kind, "amount": form.amount.strip()}, "rates": form.rates.strip(),
                 "seeds": sweep_form.seeds(form.seeds),
             }
@@ -65,28 +63,28 @@ def order(form: Draft) -> tuple[ComparisonSpec | None, dict[str, str]]:
         for run in spec.runs:
             sweep_form.fits(run)
     except SpecError as error:
-        return None, problems(error)
+        return None, {_place_of(form, problem.field): problem.sentence for problem in error.problems}
     return spec, {}
 
 
-def problems(error: SpecError) -> dict[str, str]:
-    """What is wrong, by its place in this form."""
-    return {_place_of(problem.field): problem.sentence for problem in error.problems}
-
-
-def _place_of(field: str) -> str:
+def _place_of(form: Draft, field: str) -> str:
+    """Where in this form a problem of a spec stands."""
+    if place := form.place(field):
+        return place
     if field.startswith("train.") and field.removeprefix("train.") in LENGTH:
         return field
     head = field.split(".")[0]
-    if head in ("model", "task", "seeds", "rates", "amount"):
+    if head in ("seeds", "rates", "amount"):
         return head
-    return {"values": "seeds", "budget": "amount", "kind": "amount", "weights": "model"}.get(head, "methods")
+    return {"values": "seeds", "budget": "amount", "kind": "amount"}.get(head, "methods")
 
 
 def consequences(lab: Lab, form: Draft) -> dict[str, Any]:
     """Everything the form shows that follows from what was typed."""
     spec, wrong = order(form)
-    facts = sentences.about_task(form.task)
+    facts = form.task_facts
+    if form.is_asking:
+        wrong.pop("hub_id", None)  # not typed yet is not wrong yet
     if spec is None:
         return {"task_facts": facts, "problems": wrong, "plan": [sentences.PUT_RIGHT]}
     try:
@@ -103,7 +101,7 @@ def filled(spec: ComparisonSpec) -> dict[str, Any]:
     """The form's value that says what this comparison says."""
     first = next((r for r in spec.runs if methods.find(r.method).trains), spec.runs[0])
     return {
-        "edit": 0, "model": first.model, "task": first.task, "methods": [r.method for r in spec.runs],
+        "edit": 0, **subject.filled(first), "methods": [r.method for r in spec.runs],
         "kind": spec.budget.kind, "amount": f"{spec.budget.amount:g}",
         "train": {name: controls.raw(getattr(first.train, name)) for name in LENGTH},
         "seeds": ", ".join(map(str, spec.seeds)), "rates": str(spec.rates),
@@ -122,8 +120,7 @@ def describe() -> dict[str, Any]:
     choices = [[m.title, m.key] for m in methods.METHODS]
     later = [m.key for m in methods.METHODS if m.key not in setup.FIRST]
     return {
-        "model": {"id": "compare-model", "legend": "Model", "choices": [[m.title, m.key] for m in models.available()]},
-        "task": {"id": "compare-task", "legend": "Task", "choices": [[t.title, t.key] for t in tasks.TASKS]},
+        **subject.describe("compare-"),
         "methods": {"id": "compare-methods", "legend": "", "choices": choices, "folded": later},
         "kind": {
             "id": "compare-kind", "legend": "What every method gets the same of", "help": controls.hint(budget["kind"]),
@@ -145,5 +142,10 @@ def build(lab: Lab) -> gr.HTML:
         return consequences(lab, draft(value))
 
     return drawn(
-        start(), "fields.js form.js compare_form.js", MARKUP, "compare-form", form=describe(), server_functions=[follow]
+        start(),
+        "fields.js form.js subject.js compare_form.js",
+        MARKUP,
+        "compare-form",
+        form=describe(),
+        server_functions=[follow],
     )

@@ -1,4 +1,4 @@
-"""Rows of a visitor's own on the Train tab: bring them, say which column is what, see what would be learnt.
+"""Rows of a visitor's own, beside the form that trains on them: bring them, say which column is what, see what would be learnt.
 
 One drawn component. A file travels by Gradio's own upload, which is cut off at the limit while it arrives; what a visitor
 sends afterwards is a key, columns and a template, and the key is only taken from who brought those rows.
@@ -28,9 +28,10 @@ MOST_TOKENS = 400
 EVENT: dict[str, Any] = {"concurrency_limit": 2, "show_progress": "hidden", "api_visibility": "private"}
 
 
-def build(saved: gr.BrowserState) -> gr.HTML:
-    """Draw it where this is called; it stays folded until “Your own” is chosen."""
-    part = drawn({}, "own.js", MARKUP, "own-rows", form=describe())
+def build(saved: gr.BrowserState, group: str = "", after: str = "#rows") -> gr.HTML:
+    """Draw it where this is called; it stays folded until “Your own” is chosen in the form of this group (`subject`), where it moves to
+    behind the element `after`."""
+    part = drawn({}, "own.js", MARKUP, f"{group}own-rows", form={**describe(), "group": group, "after": after})
 
     def bring(kept: Any, event: gr.EventData) -> tuple[Any, Any]:
         kept = visitor.welcome(kept)

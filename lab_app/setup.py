@@ -12,18 +12,17 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import gradio as gr
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from experiments import advice, estimates, fitting, methods, presets, specs
 from experiments.catalog import models, tasks
 from experiments.catalog.background import Fetching
 from experiments.specs import RunSpec, SpecError, TrainSettings
-from lab_app import controls, sentences, tables
+from lab_app import controls, sentences, subject, tables
 from lab_app.drawn import drawn
 from lab_app.lab import Lab
+from lab_app.subject import OTHER, OWN, Subject
 
-OTHER = "another"
-OWN = "own"
 LENGTH = ("steps", "batch_size")
 RECIPE = ("schedule", "warmup", "accumulate", "clip", "weight_decay", "looks", "patience", "thorough")
 PRESET = ("lora", "prompt", "prefix")
@@ -34,31 +33,13 @@ MARKUP = '<div class="lab-setup"></div>'
 RATE = "learning_rate"
 
 
-class Draft(BaseModel):
+class Draft(Subject):
     """What a visitor typed, unchecked: raw texts, numbers and switches by their place."""
 
-    model_config = ConfigDict(extra="ignore")
-
-    edit: int = 0
-    model: str = ""
-    hub_id: str = ""
-    task: str = ""
     methods: list[str] = Field(default_factory=list)
     train: dict[str, Any] = Field(default_factory=dict)
     seed: Any = None
     settings: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    own: dict[str, Any] = Field(default_factory=dict)
-
-    @property
-    def about(self) -> dict[str, Any]:
-        """Task, columns and template, as a spec names them."""
-        if self.task != OWN:
-            return {"task": self.task}
-        return {"task": self.own.get("key"), "data": self.own.get("columns"), "template": self.own.get("template")}
-
-    @property
-    def model_key(self) -> str:
-        return self.hub_id.strip() if self.model == OTHER else self.model
 
     @property
     def chosen(self) -> list[str]:
@@ -112,8 +93,8 @@ def order(form: Draft, with_weights: bool = False) -> tuple[list[RunSpec], Probl
     problems = Problems()
     if not form.chosen:
         problems["methods"] = "Choose at least one method."
-    if form.task == OWN and not form.own.get("key"):
-        problems["task"] = "Bring your rows first: a file, pasted text or a data set of the model hub."
+    if form.missing:
+        problems.update(form.missing)
         return [], problems
     found = list(wanted(form, problems))
     try:
@@ -123,7 +104,7 @@ def order(form: Draft, with_weights: bool = False) -> tuple[list[RunSpec], Probl
             weights = models.weights_of(entry)
             found = [spec.model_copy(update={"weights": weights}) for spec in found]
     except ValueError as error:  # the model is unknown, is known and cannot be had, or is none
-        problems["hub_id" if form.model == OTHER else "model"] = str(error)
+        problems[form.place("model")] = str(error)
     return found, problems
 
 
@@ -149,7 +130,7 @@ def consequences(lab: Lab, form: Draft) -> dict[str, Any]:
     lines, time = ([], sentences.PUT_RIGHT) if problems else sentences.costs(
         [(spec, estimates.before(spec, lab.store)) for spec in found]
     )  # fmt: skip
-    if form.model == OTHER and not form.hub_id.strip():
+    if form.is_asking:
         problems.pop("hub_id", None)  # not typed yet is not wrong yet
     return {
         "problems": problems,
@@ -157,9 +138,7 @@ def consequences(lab: Lab, form: Draft) -> dict[str, Any]:
         "titles": titles,
         "model_facts": sentences.about_model(entry, speed, fetching.sentence if fetching else ""),
         "fetching": fetching is not None and not fetching.ended,
-        "task_facts": "Rows that you bring; nobody else sees them."
-        if form.task == OWN
-        else sentences.about_task(form.task),
+        "task_facts": form.task_facts,
         "costs": {"lines": lines, "time": time},
     }
 
@@ -217,7 +196,6 @@ def preset() -> list[RunSpec]:
 def filled(found: Sequence[RunSpec]) -> dict[str, Any]:
     """The form's value that says what these specs (of one comparison) say."""
     first, empty = found[0], start()
-    known = first.model in {m.key for m in models.available()}
     settings = dict(empty["settings"])
     for spec in found:
         rate = "" if spec.train.learning_rate is None else controls.raw(spec.train.learning_rate)
@@ -225,10 +203,7 @@ def filled(found: Sequence[RunSpec]) -> dict[str, Any]:
         settings[spec.method] = own | ({RATE: rate} if methods.find(spec.method).trains else {})
     return {
         **empty,
-        "model": first.model if known else OTHER,
-        "hub_id": "" if known else first.model,
-        "task": OWN if first.data else first.task,
-        "own": {"key": first.task, "columns": first.data.chosen, "template": first.template} if first.data else {},
+        **subject.filled(first),
         "methods": [spec.method for spec in found],
         "train": {name: controls.raw(getattr(first.train, name)) for name in LENGTH + RECIPE},
         "seed": controls.raw(first.seed),
@@ -253,17 +228,9 @@ def start() -> dict[str, Any]:
 
 def describe() -> dict[str, Any]:
     """What there is to choose, and every setting with its title, help and default; drawn by assets/setup.js."""
-    size = {m.key: f" · {m.size_mb:,.0f} MB" if m.size_mb else "" for m in models.available()}
-    shown = [[m.title + size[m.key], m.key] for m in models.available()]
     about = [(TrainSettings.model_fields[n].title, controls.hint(TrainSettings.model_fields[n])) for n in LENGTH]
     return {
-        "another": OTHER,
-        "model": {"id": "model", "legend": "Model", "choices": [*shown, ["Another, from the hub", OTHER]]},
-        "hub_id": {
-            "id": "hub-id", "name": "hub_id", "label": "Hub id", "kind": "text", "placeholder": "owner/name",
-            "help": "Any causal language model of the hub, as owner/name.",
-        },
-        "task": {"id": "task", "legend": "Task", "choices": [*([t.title, t.key] for t in tasks.TASKS), ["Your own", OWN]]},
+        **subject.describe(),
         "methods": {
             "id": "methods", "legend": "Methods", "choices": [[m.title, m.key] for m in methods.METHODS],
             "help": "One to six; they train side by side on the same batches.",
@@ -311,7 +278,7 @@ def build(lab: Lab) -> gr.HTML:
     form = {**describe(), "presets": comparisons()}
     return drawn(
         start(),
-        "fields.js form.js setup.js",
+        "fields.js form.js subject.js setup.js",
         MARKUP,
         "questions",
         form=json.dumps(form),

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from experiments import fitting, methods, specs, sweeps, variants
 from experiments.catalog import models, tasks
@@ -20,9 +20,10 @@ from experiments.specs import RunSpec, SpecError
 from experiments.sweeps import planning, typed
 from experiments.sweeps.expansion import value_at
 from experiments.sweeps.spec import SweepSpec
-from lab_app import controls, sentences
+from lab_app import controls, sentences, subject
 from lab_app.drawn import drawn
 from lab_app.lab import Lab
+from lab_app.subject import Subject
 
 MARKUP = '<div class="lab-setup lab-sweep-form"></div>'
 FIRST = ({"name": "rank", "values": "1, 2, 4, 8, 16"}, {"name": "alpha", "values": "2, 8, 32"})
@@ -33,14 +34,9 @@ ASKS_FROM = 200
 BASE_PLACES = ("model", "task", "method")
 
 
-class Draft(BaseModel):
+class Draft(Subject):
     """What a visitor typed, unchecked."""
 
-    model_config = ConfigDict(extra="ignore")
-
-    edit: int = 0
-    model: str = ""
-    task: str = ""
     method: str = "lora"
     axes: list[dict[str, Any]] = Field(default_factory=list, max_length=20)
     train: dict[str, Any] = Field(default_factory=dict)
@@ -62,13 +58,15 @@ def draft(value: Any) -> Draft:
 def order(form: Draft) -> tuple[SweepSpec | None, dict[str, str]]:
     """A sweep that can run, and what stands in the way, by place: `axes.0.name`, `axes.0.values`, `seeds`, `train.steps`."""
     problems: dict[str, str] = {}
+    if form.missing:
+        return None, form.missing
     try:
         base: RunSpec = specs.build(
-            RunSpec, {"model": form.model, "task": form.task, "method": form.method, "train": form.train}
+            RunSpec, {"model": form.model_key, "method": form.method, "train": form.train, **form.about}
         )
         fits(base)
     except SpecError as error:
-        return None, {_place_of(problem.field): problem.sentence for problem in error.problems}
+        return None, {_place_of(form, problem.field): problem.sentence for problem in error.problems}
     axes = _axes(form, base, problems)
     if not axes and not problems:
         problems["axes"] = "Name at least one setting to vary, with its values."
@@ -79,7 +77,7 @@ def order(form: Draft) -> tuple[SweepSpec | None, dict[str, str]]:
         chosen = seeds(form.seeds)
         return sweeps.build({"base": base, "axes": axes, "seeds": chosen, **form.how, **budget}), {}
     except SpecError as error:
-        return None, {_place_of(problem.field): problem.sentence for problem in error.problems}
+        return None, {_place_of(form, problem.field): problem.sentence for problem in error.problems}
 
 
 def seeds(text: str) -> list[int]:
@@ -89,11 +87,11 @@ def seeds(text: str) -> list[int]:
     raise SpecError([specs.Problem("seeds", "Seeds are whole numbers with commas between them.")])
 
 
-def _place_of(field: str) -> str:
+def _place_of(form: Draft, field: str) -> str:
     """Where in this form a problem of a spec stands."""
     head = field.split(".")[0]
-    if head in ("weights", "data", "template"):
-        return "model" if head == "weights" else "task"
+    if place := form.place(field):
+        return place
     return {"": "axes", "values": "seeds", "budget_s": "budget", "settings": "method"}.get(
         head, f"how.{head}" if head in HOW else field
     )
@@ -174,13 +172,15 @@ def asks(planned: sweeps.Plan) -> str:
 def consequences(lab: Lab, form: Draft) -> dict[str, Any]:
     """Everything the form shows that follows from what was typed."""
     spec, problems = order(form)
-    about = {"places": places(_methods(form)), "task_facts": sentences.about_task(form.task)}
+    about = {"places": places(_methods(form)), "task_facts": form.task_facts}
+    if form.is_asking:
+        problems.pop("hub_id", None)  # not typed yet is not wrong yet
     if spec is None:
         return {**about, "problems": problems, "plan": [sentences.PUT_RIGHT], "asks": ""}
     try:
         planned = sweeps.plan(spec, lab.store)
     except SpecError as error:
-        found = {_place_of(problem.field): problem.sentence for problem in error.problems}
+        found = {_place_of(form, problem.field): problem.sentence for problem in error.problems}
         return {**about, "problems": found, "plan": [sentences.PUT_RIGHT], "asks": ""}
     return {**about, "problems": {}, "plan": _said(planned), "asks": asks(planned)}
 
@@ -210,7 +210,7 @@ def filled(spec: SweepSpec) -> dict[str, Any]:
     """The form's value that says what this sweep says."""
     axes = [{"name": axis.place.split(".")[-1], "values": _typed(axis)} for axis in spec.axes]
     return {
-        "edit": 0, "model": spec.base.model, "task": spec.base.task, "method": spec.base.method, "axes": axes,
+        "edit": 0, **subject.filled(spec.base), "method": spec.base.method, "axes": axes,
         "train": {name: controls.raw(getattr(spec.base.train, name)) for name in LENGTH},
         "seeds": ", ".join(map(str, spec.seeds)), "budget": f"{spec.budget_s:g}" if spec.budget_s else "",
         "how": {name: controls.raw(getattr(spec, name)) for name in HOW}, "sure": "",
@@ -241,8 +241,7 @@ def describe() -> dict[str, Any]:
     seeds = controls.described("seeds", fields["seeds"], "sweep", "")
     budget_help = "Empty: all of it. With one, the plan leaves out what costs least knowledge."
     return {
-        "model": {"id": "sweep-model", "legend": "Model", "choices": [[m.title, m.key] for m in models.available()]},
-        "task": {"id": "sweep-task", "legend": "Task", "choices": [[t.title, t.key] for t in tasks.TASKS]},
+        **subject.describe("sweep-"),
         "method": {"id": "sweep-method", "legend": "Method", "choices": [[m.title, m.key] for m in trains]},
         "train": controls.describe(TrainSettings, "sweep", LENGTH, hints=False),
         "seeds": {**seeds, "kind": "text"},
@@ -258,5 +257,10 @@ def build(lab: Lab) -> gr.HTML:
         return consequences(lab, draft(value))
 
     return drawn(
-        start(), "fields.js form.js sweep_form.js", MARKUP, "sweep-form", form=describe(), server_functions=[follow]
+        start(),
+        "fields.js form.js subject.js sweep_form.js",
+        MARKUP,
+        "sweep-form",
+        form=describe(),
+        server_functions=[follow],
     )

@@ -31,7 +31,9 @@ RESULTS = """<section class="lab-sweep sr-all" hidden aria-label="what was found
 <div class="sw-two"><figure class="sw-figure"><figcaption><span class="sr-what">
 </span> against <select class="sr-by" aria-label="setting"></select></figcaption>
 <svg class="sr-picture sr-rank" role="img"></svg>
-<p class="sw-scale">Line: the best setting at each value, its 95 % interval over the seeds. Rings: all the others.</p></figure>
+<p class="sw-scale">Line: the best setting at each value, its 95 % interval over the seeds. Rings: all the others.</p>
+<p class="sr-offer" hidden><button type="button" class="lab-small sr-cut-go">Cut one run to every smaller rank</button>
+<span class="facts">Nothing is trained for it.</span></p><div class="sr-cut-said" role="status"></div></figure>
 <figure class="sw-figure"><figcaption><span class="sr-what"></span> against <select class="sr-cost" aria-label="cost"></select>
 </figcaption>
 <svg class="sr-picture sr-pareto" role="img"></svg>
@@ -51,5 +53,6 @@ def sweep_map(value: Any, elem_id: str) -> gr.HTML:
 
 
 def results(elem_id: str) -> gr.HTML:
-    """What was found. It has no value of its own: the map beside it tells it what to draw."""
-    return drawn(None, "sweep_maths.js sweep_results.js", RESULTS, elem_id)
+    """What was found: the map beside it tells it what to draw. Its own value is one run at smaller ranks, of `sweep_view.rank_curve`,
+    asked for by `apply`."""
+    return drawn({}, "sweep_maths.js sweep_results.js", RESULTS, elem_id)

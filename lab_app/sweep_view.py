@@ -13,6 +13,7 @@ from typing import Any
 from experiments import events
 from experiments.analysis import Record
 from experiments.catalog import tasks
+from experiments.methods.lora import LoraSettings
 from experiments.store import Key, Store
 from experiments.sweeps import findings, guidance, planning
 from experiments.sweeps.records import Cell, Progress
@@ -96,6 +97,7 @@ def value(found: Progress, curves: Mapping[str, tuple[str, str]], note: str = ""
         "cells": [_cell(cell, found.spec.places, kinds, curves) for cell in found.cells],
         "found": {kind["key"]: _findings(found, kind) for kind in kinds} if whole else {},
         "left_out": max(0, len(found.cells) - MOST_CURVES),
+        "cuts": not note and longest(found) is not None,
     }  # fmt: skip
 
 
@@ -154,6 +156,55 @@ def _front(rows: Sequence[Mapping[str, Any]], cost: str, lower: bool) -> list[in
     known = [i for i, row in enumerate(rows) if row["cost"][cost] is not None]
     pairs = [(rows[i]["cost"][cost], rows[i]["mean"] * (1 if lower else -1)) for i in known]
     return [known[i] for i in findings.pareto(pairs)]
+
+
+# one run cut to smaller ranks
+
+
+def longest(found: Progress) -> Cell | None:
+    """The run whose update can be cut to smaller ranks: of the finished plain LoRA runs of the largest rank the best; None where the
+    sweep does not vary the rank."""
+    ranked = [
+        (cell.spec.settings.rank, -cell.metrics["held_out"], -cell.number, cell) for cell in found.cells
+        if "settings.rank" in found.spec.places and isinstance(cell.spec.settings, LoraSettings)
+        and not cell.spec.settings.dora and cell.metric("held_out") is not None
+    ]  # fmt: skip
+    return max(ranked, key=lambda one: one[:3])[3] if ranked else None
+
+
+def rank_curve(found: Progress, cell: Cell, told: Sequence[events.Event]) -> dict[str, Any]:
+    """A run at every smaller rank, as far as it is told, and what that says in a sentence."""
+    cuts = [event for event in told if isinstance(event, events.Ranked)]
+    points = [[cut.rank, cut.held_out_loss, cut.kept] for cut in cuts if cut.rank and cut.held_out_loss is not None]
+    end = told[-1] if told else None
+    lines = [f"{end.cause} {end.advice}".strip()] if isinstance(end, events.Failed) else []
+    if isinstance(end, events.Finished):
+        lines = [_enough(cuts), CUT_EXPLAINED]
+    name = findings.named(cell.values) + f", seed {cell.seed}"
+    return {"id": found.sweep_id, "name": name, "points": points, "lines": lines, "ended": isinstance(end, events.END)}
+
+
+CUT_EXPLAINED = (
+    "The two curves need not agree: a run trained at rank k had no more than k directions from its first step, and often another "
+    "alpha / rank, so that it may have found others."
+)
+ENOUGH = 0.95
+
+
+def _enough(cuts: Sequence[events.Ranked]) -> str:
+    """The smallest rank that keeps nearly all that the run gained on the base."""
+    losses = {cut.rank: cut.held_out_loss for cut in cuts}
+    base, whole = losses.get(0), losses.get(max(losses, default=0))
+    if base is None or whole is None or base <= whole:
+        return "This run gained nothing on the base, so nothing of it is lost at a smaller rank."
+    enough = (
+        cut for cut in cuts if cut.held_out_loss is not None and base - cut.held_out_loss >= ENOUGH * (base - whole)
+    )
+    least = min(enough, key=lambda cut: cut.rank)
+    return (
+        f"Cut to rank {least.rank}, it keeps {least.kept:.0%} of its update and has a held-out loss of {least.held_out_loss:.3f}, of "
+        f"{whole:.3f} whole and {base:.3f} for the base: {ENOUGH:.0%} of the gain or more."
+    )
 
 
 def status(found: Progress, notes: Sequence[str] = (), mine: bool = True, bad: bool = False) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from experiments import events, states
+from experiments import access, events, states
 from experiments.jobs import Jobs, QueueFull
 from experiments.specs import RunSpec, SpecError
 from experiments.store import Key, Store
@@ -50,6 +50,7 @@ class Sweeper:
 
     def start(self, spec: SweepSpec, owner: str) -> str:
         """Begin a sweep, or take it up again; its id. One that is under way goes on as it is. Raises `SpecError`."""
+        access.require_rows(spec.base, owner)
         expand(spec)
         with self._lock:
             if table.open_sweep(self.store, spec, owner):

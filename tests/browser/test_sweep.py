@@ -1,4 +1,5 @@
-"""A sweep from the page: the plan, the map filling, Stop that keeps, a reload and a link that find it, a stranger who cannot stop it."""
+"""A sweep from the page: rows of one's own, the plan, the map filling, Stop that keeps, a reload and a link that find it, a stranger who
+cannot stop it, one run cut to smaller ranks."""
 
 from __future__ import annotations
 
@@ -17,6 +18,14 @@ def test_a_sweep_fills_stops_and_is_found_again(visit, app):
     room.tab("Sweep")
     expect(page.locator("#sweep-status")).to_contain_text("recorded")  # a newcomer sees a real one
     expect(page.locator("#sweep-map .sw-cell").first).to_be_visible()
+    page.locator("#sweep-task").get_by_label("Your own").check()  # rows are brought in this form, too
+    expect(page.locator("#sweep-task")).to_contain_text("Bring your rows first")
+    rows = "question,answer\n" + "".join(f"What is {i}?,It is {i}.\n" for i in range(20))
+    page.set_input_files("#sweep-own-file", {"name": "rows.csv", "mimeType": "text/csv", "buffer": rows.encode()})
+    expect(page.locator("#sweep-own-facts")).to_contain_text("rows:", timeout=60_000)
+    expect(page.locator("#sweep-plan")).to_contain_text("5 rank × 3 alpha × 3 seeds: 45 cells")
+    page.locator("#sweep-task").get_by_label("Speak like a storyteller").check()
+    expect(page.locator("#sweep-own-file")).to_be_hidden()
     page.locator("#sweep-model").get_by_label("tiny", exact=True).check()
     page.locator("#axis-0-name input").fill("rnak")
     expect(page.locator("#axis-0-name")).to_contain_text("did you mean “method.rank”")
@@ -57,6 +66,9 @@ def test_a_sweep_fills_stops_and_is_found_again(visit, app):
     expect(page.locator("#sweep-curve svg path.curve")).to_have_count(2)
     expect(page.locator("#sweep-map")).to_contain_text("Generate with it")
     expect(page.locator("#sweep-anew").get_by_role("button", name="Train longer")).to_be_visible()
+    page.get_by_role("button", name="Cut one run to every smaller rank").click()
+    expect(page.locator("#sweep-found .sr-cut-said")).to_contain_text("need not agree", timeout=120_000)
+    expect(page.locator("#sweep-found .sr-cut-dot")).to_have_count(2)  # rank 1 and the whole of rank 2
     with page.expect_download() as download:
         page.get_by_role("button", name="Save every run as CSV").click()
     lines = download.value.path().read_text().splitlines()

@@ -173,3 +173,32 @@ def test_a_sweep_is_recorded_from_a_store_and_read_back(store, tmp_path):
     stored = sweeps.progress(store, spec.sweep_id, "ann")
     assert found.spec == spec and found.rows == stored.rows and found.verdict == stored.verdict
     assert [c.metrics["held_out"] for c in found.cells] == [0.8] * 4
+
+
+def test_the_best_run_of_the_largest_rank_is_cut_to_smaller_ones(store):
+    spec = swept(store)
+    found = sweeps.progress(store, spec.sweep_id, "ann")
+    cell = sweep_view.longest(found)
+    assert cell.values == {"settings.rank": 2} and cell.seed == 0
+    assert (
+        sweep_view.value(found, {})["cuts"] and not sweep_view.value(found, {}, "Recorded.")["cuts"]
+    )  # no adapter ships
+    losses = {0: 3.0, 1: 1.1, 2: 1.0}
+    told = [events.Ranked(rank=rank, held_out_loss=loss, kept=rank / 2, parameters=9) for rank, loss in losses.items()]
+    busy, ended = (sweep_view.rank_curve(found, cell, [*told, *end]) for end in ([], [events.Finished(elapsed_s=1)]))
+    assert busy["points"] == ended["points"] == [[1, 1.1, 0.5], [2, 1.0, 1.0]] and not busy["lines"]
+    assert (
+        ended["lines"][0].startswith("Cut to rank 1, it keeps 50% of its update")
+        and "need not agree" in ended["lines"][1]
+    )
+    failed = sweep_view.rank_curve(found, cell, [events.Failed(cause="It is gone.", advice="")])
+    assert failed["lines"] == ["It is gone."] and failed["ended"]
+    other = swept(store, axes={"lr": [1e-3, 1e-2]})
+    assert sweep_view.longest(sweeps.progress(store, other.sweep_id, "ann")) is None
+
+
+def test_a_run_that_gained_nothing_loses_nothing_at_a_smaller_rank(store):
+    found = sweeps.progress(store, swept(store).sweep_id, "ann")
+    told = [events.Ranked(rank=rank, held_out_loss=1.0 + rank, kept=1.0, parameters=9) for rank in (0, 1, 2)]
+    ended = [*told, events.Finished(elapsed_s=1)]
+    assert "gained nothing" in sweep_view.rank_curve(found, sweep_view.longest(found), ended)["lines"][0]
