@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from statistics import fmean
+from typing import Any, get_args
 
 from experiments import advice, events, methods
 from experiments.catalog import tasks
+from experiments.methods.lora_mix import Way
 from experiments.specs import RunSpec
 
 
@@ -123,6 +125,16 @@ def load(store: Any, run_id: str, attempt: int | None = None) -> Record | None:
     except ValueError:
         return None
     return fold(Record(spec, entry.key.run_id, entry.key.attempt), store.events(entry.key))
+
+
+def lowest_mix(found: Iterable[events.Mixed]) -> tuple[Way, float] | None:
+    """The way of mixing with the lowest held-out loss, as a mean over all tasks, and that mean; None where no mix gave a number."""
+    losses: dict[Way, list[float | None]] = {}
+    for look in found:
+        if look.name in get_args(Way):
+            losses.setdefault(look.name, []).append(look.held_out_loss)  # type: ignore[arg-type]
+    means = {way: fmean(each) for way, each in losses.items() if None not in each}  # type: ignore[arg-type]
+    return min(means.items(), key=lambda one: one[1]) if means else None
 
 
 def summary(record: Record, home: Path) -> dict[str, Any]:

@@ -32,6 +32,7 @@ ADAPTER_FILES = (
     "trained.safetensors",
     "method.json",
     "base.json",
+    "mix.json",
     "README.md",
 )
 FORMULA = re.compile(r"^[\s\x00]*[=+\-@\t\r]")

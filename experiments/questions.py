@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
 from experiments.methods.base import knob
 from experiments.methods.lora import LoraSettings, saved_rank
-from experiments.specs import Frozen, Problem, RunSpec, SpecError, digest
+from experiments.methods.lora_mix import HOW, MixSettings, Mixture, Way
+from experiments.specs import Frozen, Problem, RunSpec, SpecError, build, digest
 
 MOST_PROMPTS = 16  # answered at once; with eight runs of 400 tokens each about 2 GB of the 135M model's memory
 
@@ -131,73 +132,27 @@ class RanksSpec(BaseModel):
         return "r" + digest(self)
 
 
-MOST_MIXED = 4
-MIXES = ("stack", "linear", "ties", "dare", "dare-ties")
+MIXES: tuple[Way, ...] = get_args(Way)
 """The ways of making one adapter of several, in display order."""
 
 
-class MixSpec(BaseModel):
+class MixSpec(Mixture):
     """Several LoRA runs of one base put together into one adapter, nothing trained (`engine.mixing`)."""
 
-    model_config = Frozen
     schema_version: Literal[1] = 1
     kind: Literal["mix"] = "mix"
     model: str = Field(title="Model", min_length=1, max_length=300)
     weights: str = Field("", max_length=300)
     runs: tuple[str, ...] = Field(title="Tuned runs")
-    shares: tuple[float, ...] = knob(
-        (), "Weights", max_length=4,
-        low="A number for each run, such as 1, 0.5; left empty, 1 for each.",
-        high="0 leaves a run out, below 0 takes what it learnt away.",
-    )  # fmt: skip
-    how: Literal["all", "stack", "linear", "ties", "dare", "dare-ties"] = knob(
-        "all", "How",
-        low="stack adds the updates. linear adds the thin matrices themselves, which also multiplies those of one run with "
-            "the other's.",
-        high="ties keeps the largest entries and, of those that disagree, the sign with more weight (arXiv 2306.01708); "
-             "dare drops entries at random and scales up the rest (arXiv 2311.03099).",
-    )  # fmt: skip
-    density: float = knob(
-        0.5, "Density", gt=0, le=1,
-        low="ties and dare: the share of entries that is kept; few keep apart what the runs learnt.",
-        high="1 keeps all of them.",
-    )  # fmt: skip
-    seed: int = knob(0, "Seed", ge=0, le=2**31 - 1, high="dare draws what it drops from it.")
-
-    @field_validator("runs")
-    @classmethod
-    def _different_runs(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(value)) < len(value):
-            raise ValueError("Name each run once.")
-        if not 2 <= len(value) <= MOST_MIXED:
-            raise ValueError("Name two to four runs.")
-        return value
-
-    @field_validator("shares", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        """A comma-separated line is a list of numbers."""
-        if not isinstance(value, str):
-            return value
-        try:
-            return tuple(float(t) for t in value.split(",") if t.strip())
-        except ValueError:
-            raise ValueError("Weights are numbers with commas between them, such as 1, 0.5.") from None
-
-    @field_validator("shares")
-    @classmethod
-    def _one_for_each_run(cls, value: tuple[float, ...], info: ValidationInfo) -> tuple[float, ...]:
-        if value and len(value) != len(info.data.get("runs", ())):
-            raise ValueError("Name a weight for each of the runs, or none at all.")
-        if any(abs(share) > 4 for share in value):
-            raise ValueError("A weight lies between -4 and 4.")
-        if value and not any(value):
-            raise ValueError("With every weight at 0 nothing is left: that is the base.")
-        return value
+    how: Literal["all", Way] = knob("all", "How", **HOW)
 
     @property
-    def ways(self) -> tuple[str, ...]:
+    def ways(self) -> tuple[Way, ...]:
         return MIXES if self.how == "all" else (self.how,)
+
+    def kept(self, way: Way) -> MixSettings:
+        """The settings of a run that keeps the mix of this way."""
+        return MixSettings(how=way, **{name: getattr(self, name) for name in Mixture.model_fields})
 
     @property
     def columns(self) -> list[tuple[str, int | None]]:
@@ -223,6 +178,12 @@ def check_mix(asked: MixSpec, runs: Sequence[RunSpec]) -> None:
     if len(ranks) > 1 and asked.how not in ("all", "stack"):
         said = f"LoRAs of ranks {' and '.join(map(str, ranks))} can be stacked only; the other ways want one rank."
         raise SpecError([Problem("how", said)])
+
+
+def kept_mix(asked: MixSpec, first: RunSpec, way: Way) -> RunSpec:
+    """The run that keeps a mix as an adapter of its own: on the task of the first of its runs. Raises `SpecError`."""
+    about = {name: getattr(first, name) for name in ("model", "weights", "task", "template", "data")}
+    return build(RunSpec, {**about, "method": "lora-mix", "settings": asked.kept(way)})
 
 
 class ScoreSpec(BaseModel):

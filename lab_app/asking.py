@@ -65,7 +65,8 @@ def label(record: Record) -> str:
 def _settings(spec: RunSpec) -> list[str]:
     """The settings that are not the default ones."""
     own, usual = spec.settings.model_dump(), type(spec.settings)().model_dump()
-    return [f"{k.replace('_', ' ')} {str(v)[:24]}" for k, v in own.items() if v != usual[k]]
+    texts = {k: ", ".join(map(str, v)) if isinstance(v, tuple | list) else str(v) for k, v in own.items()}
+    return [f"{k.replace('_', ' ')} {texts[k][:26]}" for k in own if own[k] != usual[k]]
 
 
 def order(lab: Lab, data: Mapping[str, Any], owner: str) -> tuple[Key | None, dict[str, str]]:

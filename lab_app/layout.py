@@ -15,7 +15,7 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from experiments.catalog.own_data import reading
-from experiments.methods import METHODS
+from experiments.methods import MADE_OF_RUNS, METHODS
 from experiments.objectives import OBJECTIVES
 from lab_app import theme, visitor
 from lab_app.drawn import ASSETS, drawn
@@ -82,7 +82,9 @@ def serve(blocks: gr.Blocks, **options: object) -> None:
     """Serve until interrupted, at GRADIO_SERVER_NAME and GRADIO_SERVER_PORT."""
     blocks.launch(
         theme=theme.theme(),
-        css=theme.stylesheet([*(m.key for m in METHODS), *(o.key for o in OBJECTIVES), "chosen", "rejected"]),
+        css=theme.stylesheet(
+            [*(m.key for m in (*METHODS, *MADE_OF_RUNS)), *(o.key for o in OBJECTIVES), "chosen", "rejected"]
+        ),
         css_paths=ASSETS / "style.css",
         max_file_size=reading.MAX_FILE_BYTES,  # refused while it arrives
         max_threads=200,  # a live view holds a thread; 60 of them froze the default 40

@@ -13,10 +13,10 @@ from gradio.components import Component
 
 from experiments import analysis, events, specs
 from experiments.jobs import QueueFull
-from experiments.questions import MixSpec, check_mix, parse
+from experiments.questions import MixSpec, check_mix, kept_mix, parse
 from experiments.specs import Problem, SpecError
 from experiments.store import Key
-from lab_app import controls, drawn, live, tables, visitor
+from lab_app import asking, controls, drawn, live, tables, visitor
 from lab_app.lab import Lab
 
 FIELDS = ("shares", "how", "density")
@@ -33,6 +33,7 @@ def build(lab: Lab, saved: gr.BrowserState, runs: gr.CheckboxGroup, name: Callab
             with gr.Row():
                 go = gr.Button("Mix", variant="primary", elem_id="mix-go", min_width=100)
                 stop = gr.Button("Stop", elem_id="mix-stop", min_width=100)
+            keep = gr.Button("Keep the lowest mix as a run", size="sm", elem_id="mix-keep")
         with gr.Column(scale=5, min_width=340):
             status = drawn.status({"lines": [EMPTY]}, "mix-status")
             table = drawn.table({"columns": [], "rows": []}, "mix-table")
@@ -53,9 +54,13 @@ def build(lab: Lab, saved: gr.BrowserState, runs: gr.CheckboxGroup, name: Callab
     def tail(key: Any, seat: live.Seat) -> Iterator[Any]:
         yield from live.seated(seat, partial(draw, lab, key and Key(*key), name), 2)
 
+    def keep_it(key: Any, kept: Any, seat: live.Seat) -> Iterator[Any]:
+        yield from live.seated(seat, partial(kept_as_run, lab, key and Key(*key), visitor.owner(kept)), 2)
+
     widgets: set[Any] = {runs, saved, *(item.widget for item in form)}
     put = go.click(ask, widgets, [*(i.widget for i in form), asked, status], concurrency_limit=8, **PRIVATE)
     stop.click(leave, [asked, saved], None, queue=False, **PRIVATE)
+    keep.click(keep_it, [asked, saved, seat], [status, runs], concurrency_limit=None, trigger_mode="once", **PRIVATE)
     put.then(tail, [asked, seat], [status, table], concurrency_limit=None, trigger_mode="multiple", **PRIVATE)
 
 
@@ -95,6 +100,40 @@ def draw(
         time.sleep(live.EVERY_S)
 
 
+def kept_as_run(lab: Lab, key: Key | None, owner: str, still: Callable[[], bool]) -> Iterator[list[Any]]:
+    """Make a run of the lowest mix; the status, and at the end the choice of tuned runs with it."""
+    entry = lab.store.entry(*key) if key else None
+    told = [row.event for row in lab.store.events(key)] if key else []
+    lowest = analysis.lowest_mix(e for e in told if isinstance(e, events.Mixed))
+    if entry is None or lowest is None:
+        yield [{"tone": "bad", "lines": ["Mix some runs first: the lowest of the mixes is kept."]}, gr.skip()]
+        return
+    spec = parse(entry.spec)
+    first = analysis.load(lab.store, spec.runs[0])
+    try:
+        assert isinstance(spec, MixSpec) and first is not None
+        (ticket,) = lab.jobs.submit([kept_mix(spec, first.spec, lowest[0])], owner)
+    except (QueueFull, SpecError) as error:
+        yield [{"tone": "bad", "lines": ["Nothing was kept.", str(error)]}, gr.skip()]
+        return
+    for snapshot in live.watch(lab, [ticket.key.run_id], owner, still):
+        (record,) = snapshot.records
+        if not record.ended:
+            yield [
+                {"tone": "busy", "lines": [f"Keeping it, {WAYS[lowest[0]]}, and measuring it on {record.spec.task}."]},
+                gr.skip(),
+            ]
+        elif record.status == "finished":
+            head = "Kept as a run: chosen above, and on Runs, where its adapter can be taken away."
+            own = asking.choices(lab, owner, [record.run_id])
+            yield [{"tone": "", "lines": [head]}, gr.update(choices=own, value=[record.run_id])]
+        else:
+            yield [
+                {"tone": "bad", "lines": ["Nothing was kept.", f"{record.cause} {record.advice}".strip()]},
+                gr.skip(),
+            ]
+
+
 def said(told: Sequence[events.Event]) -> dict[str, Any]:
     """How far it is, or how it ended."""
     match told[-1] if told else None:
@@ -111,17 +150,13 @@ def said(told: Sequence[events.Event]) -> dict[str, Any]:
 
 def best(found: Sequence[events.Mixed]) -> str:
     """Which mix is lowest over all tasks, in a sentence, and that it was trained by nobody."""
-    losses: dict[str, list[float | None]] = {}
-    for look in found:
-        if look.name in WAYS:
-            losses.setdefault(look.name, []).append(look.held_out_loss)
-    totals = {name: sum(each) for name, each in losses.items() if None not in each}  # type: ignore[arg-type]
-    if not totals:
+    lowest = analysis.lowest_mix(found)
+    if lowest is None:
         return "No mix gave a number."
-    way = min(totals, key=lambda name: totals[name])
+    way, mean = lowest
     tasks = len({look.task for look in found})
     over = f"the mean over {tasks} tasks" if tasks > 1 else "the task"
-    return f"Lowest of the mixes on {over}: {WAYS[way]}, {totals[way] / tasks:.3f}. Nothing was trained for it."
+    return f"Lowest of the mixes on {over}: {WAYS[way]}, {mean:.3f}. Nothing was trained for it."
 
 
 def results(found: Sequence[events.Mixed], called: Mapping[str, str]) -> dict[str, Any]:

@@ -165,9 +165,9 @@ def longest(found: Progress) -> Cell | None:
     """The run whose update can be cut to smaller ranks: of the finished plain LoRA runs of the largest rank the best; None where the
     sweep does not vary the rank."""
     ranked = [
-        (cell.spec.settings.rank, -cell.metrics["held_out"], -cell.number, cell) for cell in found.cells
+        (cell.spec.settings.rank, -held_out, -cell.number, cell) for cell in found.cells
         if "settings.rank" in found.spec.places and isinstance(cell.spec.settings, LoraSettings)
-        and not cell.spec.settings.dora and cell.metric("held_out") is not None
+        and not cell.spec.settings.dora and (held_out := cell.metric("held_out")) is not None
     ]  # fmt: skip
     return max(ranked, key=lambda one: one[:3])[3] if ranked else None
 

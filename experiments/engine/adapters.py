@@ -1,6 +1,6 @@
 """What a run leaves on disk, and how it comes back: a PEFT folder where PEFT made the adapter, the
 examples of few-shot, else the trained tensors; where the lab itself built the adapter, also how to build it again, and
-where the base was prepared for it (packed), how.
+where the base was prepared for it (packed), how; of a mix, of which runs it was made.
 
 Written under a temporary name and renamed. Safetensors only.
 """
@@ -21,7 +21,7 @@ from experiments.engine import context, scorer
 from experiments.engine.context import WithContext
 from experiments.engine.models import Base, fresh
 
-TENSORS, BUILD, PREPARED = "trained.safetensors", "method.json", "base.json"
+TENSORS, BUILD, PREPARED, MIXED = "trained.safetensors", "method.json", "base.json", "mix.json"
 
 HOW_TO_LOAD = """An adapter of the Fine-Tuning Lab, for the base model that it was trained on.
 
@@ -61,8 +61,9 @@ def save(model: Any, folder: Path) -> int:
             if hasattr(model, "lab_method"):
                 write_text(partial / BUILD, json.dumps(model.lab_method))
                 write_text(partial / "README.md", HOW_TO_LOAD)
-        if hasattr(model, "lab_prepared"):
-            write_text(partial / PREPARED, json.dumps(model.lab_prepared))
+        for name, file in (("lab_prepared", PREPARED), ("lab_mixed", MIXED)):
+            if hasattr(model, name):
+                write_text(partial / file, json.dumps(getattr(model, name)))
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
     except BaseException:

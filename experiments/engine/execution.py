@@ -206,7 +206,7 @@ class Engine:
         """The tuned model of a finished run, or what it was at a look, kept loaded for a while."""
         spec, at_its_end = self._finished(base, run_id)
         method = methods.find(spec.method)
-        if not method.trains and not method.examples(spec.settings):
+        if not (method.trains or method.examples(spec.settings) or method.sources(spec.settings)):
             return base.model
         folder = at_its_end if step is None else self.checkpoints.looks / run_id / str(step)
         if folder not in self._tuned:

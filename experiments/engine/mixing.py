@@ -18,8 +18,9 @@ from peft import PeftModel
 from experiments import events
 from experiments.catalog import tasks
 from experiments.engine import evaluation, generation
-from experiments.engine.models import Base, fresh
+from experiments.engine.models import Base, fresh, named
 from experiments.engine.randomness import RandomState
+from experiments.methods.lora_mix import MixSettings, Mixture
 from experiments.questions import MixSpec
 from experiments.specs import RunSpec
 
@@ -27,25 +28,35 @@ WAYS = {"stack": "cat", "linear": "linear", "ties": "ties", "dare": "dare_linear
 """What PEFT calls them."""
 
 
-def together(base: Base, folders: Mapping[str, Path]) -> Any:
-    """One model with all of these adapters loaded, each by its name. Raises `FileNotFoundError` where one is gone."""
+def together(model: Any, folders: Mapping[str, Path]) -> Any:
+    """A fresh model with all of these adapters loaded, each by its name. Raises `FileNotFoundError` where one is gone."""
     for name, folder in folders.items():
         if not folder.is_dir():
             raise FileNotFoundError(f"The adapter of run {name} is not on this machine any more.")
-    (first, *others), model = folders, None
-    model = PeftModel.from_pretrained(fresh(base), folders[first], adapter_name=first)
+    first, *others = folders
+    model = PeftModel.from_pretrained(model, folders[first], adapter_name=first)
     for name in others:
         model.load_adapter(folders[name], name)
     return model.eval().requires_grad_(False)
 
 
-def mix(model: Any, asked: MixSpec, way: str) -> None:
-    """Put the loaded adapters together in this way and switch to the result, which is called by it."""
+def mix(model: Any, asked: Mixture, way: str, name: str = "") -> None:
+    """Put the loaded adapters together in this way and switch to the result, which is called by it unless it has a `name`."""
     shares = list(asked.shares or [1.0] * len(asked.runs))
     with RandomState(asked.seed):
-        model.add_weighted_adapter(list(asked.runs), shares, way, WAYS[way], density=asked.density)
-    model.set_adapter(way)
+        model.add_weighted_adapter(list(asked.runs), shares, name or way, WAYS[way], density=asked.density)
+    model.set_adapter(name or way)
     model.eval().requires_grad_(False)
+
+
+def kept(model: Any, folders: Mapping[str, Path], settings: MixSettings) -> Any:
+    """A fresh model with the mix of these adapters as its only one: what PEFT saves as a plain LoRA."""
+    model = together(model, folders)
+    mix(model, settings, settings.how, "default")
+    for run in folders:
+        model.delete_adapter(run)
+    model.lab_mixed = named("lora-mix", settings)
+    return model
 
 
 def looks(
@@ -57,7 +68,7 @@ def looks(
         said = evaluation.base_probes(base, task, between)[:1]
         loss = evaluation.base_held_out_loss(base, task, between)
         yield events.Mixed(name="base", task=task.key, held_out_loss=loss, answers=_answers(task, said))
-    model = together(base, {run_id: folder for run_id, (_, folder) in runs.items()})
+    model = together(fresh(base), {run_id: folder for run_id, (_, folder) in runs.items()})
     one_rank = len({config.r for config in model.peft_config.values()}) == 1
     for run_id in runs:
         model.set_adapter(run_id)

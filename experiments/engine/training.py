@@ -228,7 +228,8 @@ def _stopped_early(now: Run) -> bool:
 def _finished(now: Run, folder: Path) -> events.Finished:
     """Save what is left, and the state that a longer run would go on from."""
     trial, progress, keep = now.trial, now.progress, now.keep
-    leaves = bool(trial.parameters or generation.virtual_tokens(trial.model))
+    sources = methods.find(now.spec.method).sources(now.spec.settings)
+    leaves = bool(trial.parameters or sources or generation.virtual_tokens(trial.model))
     if keep and progress.step and not _stopped_early(now) and checkpoints.size_mb(trial) <= checkpoints.FINAL_MB:
         keep.write(now.spec, trial, now.random_state, progress, final=True)
     elif keep:

@@ -18,6 +18,7 @@ from experiments.methods import (
     loha,
     lokr,
     lora,
+    lora_mix,
     mam,
     oft,
     p_tuning,
@@ -63,12 +64,15 @@ METHODS: tuple[Method, ...] = (
     adapter_fusion.METHOD,
 )
 
+MADE_OF_RUNS: tuple[Method, ...] = (lora_mix.METHOD,)
+"""What is made of finished runs without a training: no form of methods offers it, and it is found by its key."""
+
 __all__ = ["METHODS", "Method", "Settings", "find"]
 
 
 def find(key: str) -> Method:
     """The method with this key. Raises `ValueError` with one sentence that names those there are."""
-    for method in METHODS:
+    for method in (*METHODS, *MADE_OF_RUNS):
         if method.key == key:
             return method
     near = get_close_matches(key, [m.key for m in METHODS], n=1)

@@ -23,6 +23,15 @@ from experiments.methods.bottlenecks import ways_out
 NEAR = 0.01  # weight of the penalty
 
 
+def listed(value: object) -> object:
+    """A comma-separated line as a list; every id in it is one, never a path. Raises `ValueError`."""
+    found = [t.strip() for t in value.split(",") if t.strip()] if isinstance(value, str) else value
+    for run in found if isinstance(found, list | tuple) else ():
+        if not (isinstance(run, str) and len(run) == 12 and set(run) <= set("0123456789abcdef")):
+            raise ValueError(f"“{str(run)[:40]}” is not a run's id: twelve of the digits 0 to 9 and a to f.")
+    return found
+
+
 class FusionSettings(Settings):
     runs: tuple[str, ...] = knob(
         (), "Runs to fuse", max_length=6,
@@ -34,11 +43,7 @@ class FusionSettings(Settings):
     @classmethod
     def split(cls, value: object) -> object:
         """A comma-separated line is a list of ids."""
-        found = [t.strip() for t in value.split(",") if t.strip()] if isinstance(value, str) else value
-        for run in found if isinstance(found, list | tuple) else ():
-            if not (isinstance(run, str) and len(run) == 12 and set(run) <= set("0123456789abcdef")):
-                raise ValueError(f"“{str(run)[:40]}” is not a run's id: twelve of the digits 0 to 9 and a to f.")
-        return found
+        return listed(value)
 
 
 def folder(run: str) -> Path | None:

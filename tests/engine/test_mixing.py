@@ -1,18 +1,22 @@
 """Several LoRAs on one base: each alone is the run itself, stacked they are PEFT's own sum, and every mix gets its loss."""
 
+import io
 import json
+import zipfile
 
 import pytest
 import torch
+from peft import PeftModel
 from typer.testing import CliRunner
 
-from experiments import events
+from experiments import analysis, events, export
 from experiments.__main__ import app
 from experiments.catalog import tasks
 from experiments.engine import adapters, evaluation, mixing, training
 from experiments.engine.execution import Engine
+from experiments.engine.models import fresh
 from experiments.jobs import Job
-from experiments.questions import MIXES, MixSpec, check_mix, parse
+from experiments.questions import MIXES, MixSpec, check_mix, kept_mix, parse
 from experiments.specs import SpecError, build
 from experiments.store import Store
 from tests.engine.conftest import FEW, run_spec
@@ -51,7 +55,7 @@ def nothing() -> None: ...
 
 def test_stacked_they_are_both_at_once(base, folders):
     """PEFT with two active adapters adds their updates; weights that leave one out leave the other alone."""
-    model = mixing.together(base, folders)
+    model = mixing.together(fresh(base), folders)
     model.base_model.set_adapter(list(NAMES))
     both = logits(model)
     mixing.mix(model, asked(), "stack")
@@ -94,6 +98,7 @@ def test_it_is_asked_as_any_question_and_from_the_command_line(base, home, monke
     told = [row.event for row in store.events(key)]
     mixed = [e.name for e in told if isinstance(e, events.Mixed)]
     assert mixed == ["base", *(spec.run_id for spec in wanted), "stack"]  # of two ranks: no other way
+    kept_of(engine, wanted, question)
     monkeypatch.setenv("LAB_HOME", str(home))
     done = CliRunner().invoke(app, ["merge", "--runs", ",".join(s.run_id for s in wanted), "--how", "ties", "--json"])
     assert (
@@ -104,10 +109,38 @@ def test_it_is_asked_as_any_question_and_from_the_command_line(base, home, monke
     assert json.loads(done.stdout)["problems"][0]["field"] == "runs"
 
 
+def kept_of(engine: Engine, runs, question: MixSpec) -> None:
+    """A mix that is kept is a run: a plain LoRA of PEFT's that can be asked and exported, and says of which runs it was made."""
+    store, base = engine.store, engine.bases._loaded["local:tiny"]
+    spec = kept_mix(question, runs[0], "stack")
+    key = store.open(spec.run_id, "train", spec.model_dump_json(), "ann")[0]
+    engine.execute(Job("train", (key,)))
+    record = analysis.load(store, *key)
+    assert record.status == "finished" and record.finished.adapter_bytes > 0 and not record.steps, record.cause
+    assert record.tuned.held_out_loss is not None and record.started.trainable == 0
+    folder = engine._folder(key)
+    parents = {run.run_id: engine._folder(store.entry(run.run_id).key) for run in runs}
+    model = mixing.together(fresh(base), parents)
+    model.base_model.set_adapter(list(parents))
+    for tuned in (engine._load(base, spec.run_id), PeftModel.from_pretrained(fresh(base), folder)):
+        torch.testing.assert_close(logits(tuned.eval()), logits(model), rtol=0, atol=1e-4)
+    out = io.BytesIO()
+    export.adapter_zip(folder, out, "someone/tiny")
+    with zipfile.ZipFile(out) as archive:
+        assert set(archive.namelist()) >= {"adapter_config.json", "adapter_model.safetensors", "mix.json"}
+        assert tuple(json.loads(archive.read("mix.json"))["settings"]["runs"]) == question.runs
+        assert json.loads(archive.read("adapter_config.json"))["r"] == 5
+    gone = kept_mix(question.model_copy(update={"runs": (runs[0].run_id, "0123456789ab")}), runs[0], "stack")
+    key = store.open(gone.run_id, "train", gone.model_dump_json(), "ann")[0]
+    engine.execute(Job("train", (key,)))
+    assert "0123456789ab is no plain LoRA" in analysis.load(store, *key).cause
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
         ({"runs": NAMES[:1]}, "Name two to four runs."),
+        ({"runs": (NAMES[0], "../../etc")}, "“../../etc” is not a run's id: twelve of the digits 0 to 9 and a to f."),
         ({"runs": NAMES[:1] * 2}, "Name each run once."),
         ({"shares": "1, x"}, "Weights are numbers with commas between them, such as 1, 0.5."),
         ({"shares": "1"}, "Name a weight for each of the runs, or none at all."),

@@ -4,6 +4,8 @@ import pytest
 
 from experiments import events
 from experiments.jobs import Jobs
+from experiments.questions import MixSpec
+from experiments.specs import RunSpec, build
 from experiments.store import Store
 from lab_app import mixing
 from lab_app.lab import Lab
@@ -73,3 +75,22 @@ def test_what_cannot_be_mixed_is_said_at_its_field(lab):
     assert problems(both, shares="1, <b>")["shares"].startswith("Weights are numbers")
     assert "can be stacked only" in problems(both, how="ties")["how"]
     assert problems(both, shares="1, 0.5") == {}
+
+
+def test_the_lowest_mix_is_kept_as_a_run_of_its_own(lab):
+    lora, other = spec(seed=0), spec(seed=1)
+    for run in (lora, other):
+        put(lab.store, run)
+    runs = (lora.run_id, other.run_id)
+    ((nothing, _),) = mixing.kept_as_run(lab, None, "ann", lambda: True)
+    assert "Mix some runs first" in nothing["lines"][0]
+    asked = build(MixSpec, {"model": "any", "runs": runs, "shares": "1, 0.5"})
+    key, _ = lab.store.open(asked.sample_id, "sample", asked.model_dump_json(), "ann")  # the queue would end it
+    for event in FOUND:
+        lab.store.append(key, event)
+    *_, (ended, _) = mixing.kept_as_run(lab, key, "ann", lambda: True)
+    assert ended["lines"][0] == "Nothing was kept." and "without a result" in ended["lines"][1]  # by nobody
+    (entry,) = lab.store.entries("train", "ann", 1)
+    kept = RunSpec.model_validate_json(entry.spec)
+    assert kept.method == "lora-mix" and kept.task == "pirate" and not kept.train.steps
+    assert kept.settings.model_dump() == {"runs": runs, "shares": (1.0, 0.5), "how": "stack", "density": 0.5, "seed": 0}
