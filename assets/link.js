@@ -1,6 +1,6 @@
-// The address of what is on the screen: value is "?run=ID,ID", "?sweep=ID", "?compare=ID" or "". It goes into the address bar and a field to copy from.
+// The address of what is on the screen: value is "?run=ID,ID", "?sweep=ID", "?compare=ID", "?path=ID,ID" or "". It goes into the address bar and a field to copy from.
 // What is shown later than at arrival takes the place of what any other link put there.
-const KEYS = ['run', 'sweep', 'compare', 'tab'], key = props.name || 'run';
+const KEYS = ['run', 'sweep', 'compare', 'path', 'tab'], key = props.name || 'run';
 const field = element.querySelector('input'), copy = element.querySelector('button');
 let arrived = false;
 function draw() {

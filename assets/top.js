@@ -15,12 +15,12 @@ element.querySelector('#theme').addEventListener('click', () => {
 });
 setTimeout(look, 3000);
 
-// A link to a calculation, a sweep, a comparison or a tab by its name opens that tab, as soon as the tabs are there.
+// A link to a calculation, a sweep, a comparison, a path or a tab by its name opens that tab, as soon as the tabs are there.
 const openTab = (name, tries) => {
   const tab = [...document.querySelectorAll('[role=tab], .overflow-dropdown button')].find((t) => t.textContent.trim() === name);
   if (tab) tab.click();
   else if (tries) setTimeout(() => openTab(name, tries - 1), 50);
 };
 const asked = new URLSearchParams(window.location.search);
-const wanted = asked.has('calc') ? 'Calculate' : asked.has('sweep') ? 'Sweep' : asked.has('compare') ? 'Compare' : asked.get('tab');
+const wanted = asked.has('calc') ? 'Calculate' : asked.has('sweep') ? 'Sweep' : asked.has('compare') ? 'Compare' : asked.has('path') ? 'Align' : asked.get('tab');
 if (wanted) openTab(wanted, 200);

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks import calculate, estimate, memory, page, shelf, step, sweep, tokenize
+from benchmarks import align, calculate, estimate, memory, page, shelf, step, sweep, tokenize
 
 PARTS = {
     "step": step.measure,
@@ -20,6 +20,7 @@ PARTS = {
     "calculate": calculate.measure,
     "sweep": sweep.measure,
     "estimate": estimate.measure,
+    "align": align.measure,
 }
 RESULTS = Path(__file__).with_name("RESULTS.md")
 

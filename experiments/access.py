@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from experiments import methods, shelf
+from experiments import methods, objectives, shelf
 from experiments.catalog.own_data import keep
 from experiments.specs import Problem, RunSpec, SpecError
 from experiments.store import Store
@@ -40,7 +40,9 @@ def require_stages(store: Store, spec: RunSpec, owner: str) -> None:
             raise SpecError([Problem(field, f"Run “{run_id}” is not a run of this lab.")])
         if entry:
             require_runs(store, [run_id], owner, field)
-            _goes_with(RunSpec.model_validate_json(entry.spec), spec, run_id, field)
+            source = RunSpec.model_validate_json(entry.spec)
+            _goes_with(source, spec, run_id, field)
+            _scores_or_answers(source, spec, run_id, field)
 
 
 def _goes_with(source: RunSpec, spec: RunSpec, run_id: str, field: str) -> None:
@@ -50,6 +52,17 @@ def _goes_with(source: RunSpec, spec: RunSpec, run_id: str, field: str) -> None:
     if source.task.startswith("data:") and source.task != spec.task:
         said = f"Run {run_id} is on own rows; it can only be used in a run on the same rows, which stays as private."
         raise SpecError([Problem(field, said)])
+
+
+def _scores_or_answers(source: RunSpec, spec: RunSpec, run_id: str, field: str) -> None:
+    """Raise `SpecError` where a judge is no reward model, or where a run that is to answer would begin with one."""
+    is_judge = objectives.find(source.objective).scores
+    if field == "goal.judge" and not is_judge:
+        raise SpecError([Problem(field, f"Run {run_id} is no reward model: train one with the objective “reward”.")])
+    if field == "after" and is_judge:
+        raise SpecError(
+            [Problem(field, f"Run {run_id} is a reward model, which gives no answers: begin with another run.")]
+        )
 
 
 def require_runs(store: Store, run_ids: Sequence[str], owner: str, field: str = "runs") -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 SCALES = (0.25, 8.0)  # of alpha / rank; outside it acts like another learning rate
 HARDLY = 0.02  # share of the first loss by which a run that learns something falls at least
 TURNED = 0.05  # share by which held-out loss may rise again before it is said
+UNENDING_STEPS = 3  # the last ones, whose answers are asked whether they ended
 FORGOT = 0.5  # nats a token on general text
 
 
@@ -43,7 +44,19 @@ def after(record: Record) -> list[Advice]:
     """What the end of this run tells, and what to try."""
     if not record.ended or not record.method.trains:
         return []
-    return [*_packed(record), *_end_token(record), *_changed_nothing(record), *_course(record)]
+    return [*_packed(record), *_end_token(record), *_changed_nothing(record), *_course(record), *unending(record)]
+
+
+def unending(record: Record) -> list[Advice]:
+    """Where most of the answers that were tried at last did not end by themselves."""
+    cut = [s.measures["cut"] for s in record.steps[-UNENDING_STEPS:] if s.measures and "cut" in s.measures]
+    share = sum(cut) / len(cut) if cut else 0.0
+    if share <= 0.5:
+        return []
+    said = (
+        f"{100 * share:.0f} % of the answers tried at last did not end by themselves and were cut at the task's limit."
+    )
+    return [Advice("goal", said)]
 
 
 def diverged(spec: RunSpec) -> str:

@@ -18,8 +18,9 @@ AGAINST_LORA = {"full": 2.0, "partial": 0.6, "prompt": 1.1, "prefix": 1.1}
 """Time of a step against a LoRA step, used only until the method itself was measured here (docs/LOG.md)."""
 ROW_TOKENS = 90
 """Tokens a row with the chat template, used only until the task itself was measured."""
-PAIR_PASSES = 3.0
-"""A step on pairs against one on answers: two answers a row, and a forward pass of the reference over both."""
+PASSES = {"answers": 1.0, "pairs": 1.5, "prompts": 4.0}
+"""Time of a token against one that is imitated, by what an objective reads, used only until it was measured itself: pairs are read by the
+reference, too, and answers to prompts are written first."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,10 @@ def speed_key(weights: str, method: str, objective: str = "sft") -> str:
 
 def _asked(method: str, objective: str) -> str:
     return method if objective == "sft" else f"{method} {objective}"
+
+
+def _around_key(spec: RunSpec, weights: str) -> str:
+    return f"seconds around|{weights}|{spec.task}|{_asked(spec.method, spec.objective)}"
 
 
 def before(spec: RunSpec, store: Store) -> Estimate:
@@ -84,22 +89,24 @@ def learn(store: Store, key: Key) -> None:
         )
         store.remember(
             f"tokens a row|{spec.model}|{_asked(spec.task, spec.objective)}",
-            last.tokens / last.step / spec.train.batch_size,
+            last.tokens / last.step / objectives.find(spec.objective).read(spec.train.batch_size, spec.goal),
         )
     looks_s = sum(look.elapsed_s for look in record.held_out)
-    store.remember(f"seconds around|{spec.weights}|{spec.task}|{spec.method}", looks_s)
+    store.remember(_around_key(spec, spec.weights), looks_s)
 
 
 def _seconds(spec: RunSpec, weights: str, store: Store) -> tuple[float | None, str]:
     own: Any = store.recall(speed_key(weights, spec.method, spec.objective))
     lora: Any = store.recall(speed_key(weights, "lora"))
-    passes = 1.0 if objectives.find(spec.objective).feeds == "answers" else PAIR_PASSES
+    objective = objectives.find(spec.objective)
+    passes = PASSES[objective.feeds]
     a_token = own if own else lora * AGAINST_LORA.get(spec.method, 1.0) * passes if lora else None
     if a_token is None and spec.train.steps:
         return None, "Nothing was measured with this model yet."
     row_tokens = store.recall(f"tokens a row|{spec.model}|{_asked(spec.task, spec.objective)}") or ROW_TOKENS
-    around_s = store.recall(f"seconds around|{weights}|{spec.task}|{spec.method}")
+    around_s = store.recall(_around_key(spec, weights))
     if around_s is None:  # looks and answers: about as many tokens as 60 steps of a forward pass
         around_s = 20 * 4 * ROW_TOKENS * (lora or a_token or 0.0)
-    seconds = spec.train.steps * spec.train.batch_size * row_tokens * (a_token or 0.0) + around_s
+    answers = objective.read(spec.train.batch_size, spec.goal)
+    seconds = spec.train.steps * answers * row_tokens * (a_token or 0.0) + around_s
     return seconds, "measured here" if own else "from this machine's LoRA speed"

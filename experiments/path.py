@@ -6,7 +6,7 @@ all stages can be asked for at once, in order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,36 +17,53 @@ from experiments.catalog import tasks
 from experiments.rewards import Asked
 from experiments.specs import RunSpec
 
-STAGES: Mapping[str, Mapping[str, Any]] = {
+STAGES = ("sft", "dpo", "grpo")
+"""The objectives of the path, in order."""
+LENGTHS: Mapping[str, Mapping[str, int]] = {
     "sft": {"steps": 40, "batch_size": 4},
     "dpo": {"steps": 40, "batch_size": 4},
+    "kto": {"steps": 40, "batch_size": 4},
+    "reward": {"steps": 40, "batch_size": 4},
     "grpo": {"steps": 20, "batch_size": 2},
 }
-"""The objectives of the path, in order, each with how long it takes by default. GRPO reads few prompts a step and writes many answers."""
+"""How long each objective takes by default. GRPO reads few prompts a step and writes many answers."""
 PAID = {"polite": "polite", "concise": "short"}
 """Which rule says what a task means by better."""
 PROMPTS = 10
 
 
 def stages(
-    about: Mapping[str, Any], ready: Callable[[RunSpec], RunSpec], goals: Mapping[str, Any], last: str = "grpo"
-) -> list[RunSpec]:
-    """The runs of the path, each beginning with the one before. `about`: model, task, method and `steps` by objective; `ready` gives
-    a spec the weights of now; `goals`: settings by objective; `last`: the stage at which to end. Raises `SpecError`."""
-    found: list[RunSpec] = []
-    for objective, train in STAGES.items():
-        wish = {name: about[name] for name in ("model", "task", "method")}
-        wish |= {"objective": objective, "goal": goals.get(objective, {}), "after": found[-1].run_id if found else ""}
-        length = {"steps": steps} if (steps := about.get("steps", {}).get(objective)) not in (None, "") else {}
-        found.append(ready(specs.build(RunSpec, {**wish, "train": {**train, **length}})))
-        if objective == last:
-            break
+    about: Mapping[str, Any],
+    ready: Callable[[RunSpec], RunSpec],
+    goals: Mapping[str, Any],
+    lengths: Mapping[str, Any] = LENGTHS,
+    wanted: Sequence[str] = STAGES,
+) -> Iterator[RunSpec]:
+    """The runs of these objectives in order, each beginning with the one before. Raises `SpecError`.
+
+    `about`: model, task, method, its settings, and the run that the first one begins with; `ready` gives a spec the weights of now;
+    `goals` and `lengths`: settings of each objective and of its training.
+    """
+    after = about.get("after", "")
+    for objective in wanted:
+        wish = {"objective": objective, "goal": goals.get(objective, {}), "train": lengths[objective], "after": after}
+        spec = ready(specs.build(RunSpec, {**about, **wish}))
+        after = spec.run_id
+        yield spec
+
+
+def chain(spec_of: Callable[[str], RunSpec | None], last: str) -> list[str]:
+    """The runs that end with this one, the earliest first: what each began with, as far as `spec_of` knows them."""
+    found: list[str] = []
+    while last and last not in found and (spec := spec_of(last)):
+        found.insert(0, last)
+        last = spec.after
     return found
 
 
-def prompts(task: str) -> tuple[tasks.Row, ...]:
-    """The held-out questions that every stage is asked."""
-    return tasks.find(task).split(None).held_out[:PROMPTS]
+def prompts(spec: RunSpec) -> tuple[tasks.Row, ...]:
+    """The held-out questions that every stage of a run like this is asked."""
+    return tasks.of(spec).split(None).held_out[:PROMPTS]
 
 
 @dataclass(frozen=True)

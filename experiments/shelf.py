@@ -85,6 +85,20 @@ def items(store: Store, owner: str, opened: Sequence[str] = ()) -> list[Item]:
     ]
 
 
+def finished(store: Store, owner: str, limit: int = 200) -> list[Entry]:
+    """The newest finished runs that this visitor may build on: their own, and those of this machine's command line."""
+    rows = store.connection.execute(
+        f"""SELECT r.run_id, MAX(r.attempt), r.kind, r.spec, r.created_s, {LAST} AS last FROM runs r
+            WHERE r.kind = 'train' AND last = 'finished'
+                AND r.run_id IN (SELECT run_id FROM wanted WHERE owner = :owner OR owner LIKE :command_line)
+                AND r.run_id NOT IN (SELECT run_id FROM shelf WHERE owner = :owner AND deleted_s IS NOT NULL)
+            GROUP BY r.run_id ORDER BY r.created_s DESC, r.rowid DESC LIMIT :limit""",
+        {"owner": owner, "command_line": COMMAND_LINE + " %", "limit": limit},
+    ).fetchall()  # fmt: skip
+    found = [Entry(Key(*row[:2]), *row[2:]) for row in rows]
+    return [entry for entry in found if may_see(store, entry.key.run_id, owner)]
+
+
 def _origin(mine: bool, command_line: bool) -> Origin:
     return "yours" if mine else "command line" if command_line else "opened by link"
 

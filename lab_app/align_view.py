@@ -1,95 +1,21 @@
-"""What the Align tab draws of the path's runs: curves of each stage, its table, its answers, what was tried and paid. Pure functions."""
+"""What the Align tab draws of its runs beside the curves: the table, what was tried and paid, answers, what a reward model likes.
+Pure functions."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from experiments import objectives, path
+from experiments import advice, objectives, path, rewards
 from experiments.analysis import Record
 from experiments.catalog import tasks
 from experiments.objectives import OBJECTIVES
+from experiments.specs import RunSpec
 from lab_app import live, tables
-from lab_app.charts import point
+from lab_app.align_curves import SHORT, both_fall, of, same_curve, stages
 from lab_app.tables import column, shown, span
 
-SHORT = {"sft": "SFT", "dpo": "DPO", "grpo": "GRPO"}
-FELL = (
-    "The better answer's own log-probability fell, too, from {first:.0f} to {last:.0f} nats: DPO trains the distance between the two, "
-    "and the worse answer fell further, from {worse_first:.0f} to {worse_last:.0f}."
-)
-ROSE = (
-    "The better answer's log-probability went from {first:.0f} to {last:.0f} nats, the worse one's from {worse_first:.0f} to "
-    "{worse_last:.0f}: only the distance is trained, and on other data both often fall."
-)
-
-
-def of(records: Sequence[Record], objective: str) -> Record | None:
-    """The stage with this objective, as far as it was asked for."""
-    return next((r for r in records if r.spec.objective == objective), None)
-
-
-def curves(records: Sequence[Record]) -> list[dict[str, Any]]:
-    """Three charts: the loss of imitation, both log-probabilities of preference, the reward."""
-    sft, dpo, grpo = (of(records, objective) for objective in path.STAGES)
-    return [
-        _chart(sft, "SFT: loss of the shown answers, in nats a token", {"loss": ("training loss", "sft")}),
-        _chart(
-            dpo, "DPO: log-probability of the better and the worse answer, in nats",
-            {"chosen_logp": ("better answer", "chosen"), "rejected_logp": ("worse answer", "rejected")},
-        ),
-        _chart(grpo, "GRPO: what an answer was paid on average, and how much the pay differed",
-               {"reward": ("reward", "grpo"), "reward_std": ("its spread", "base")}),
-    ]  # fmt: skip
-
-
-def _chart(record: Record | None, title: str, lines: dict[str, tuple[str, str]]) -> dict[str, Any]:
-    run = f"{record.run_id}.{record.attempt}" if record else ""
-    series = [
-        {
-            "id": f"{run}.{name}",
-            "name": label,
-            "method": ink,
-            "nth": 0,
-            "d": _packed(record, name),
-            "h": _held_out(record, name),
-        }
-        for name, (label, ink) in lines.items()
-    ]
-    steps = record.spec.train.steps if record else 1
-    return {"view": run, "title": title, "steps": steps, "base": None, "series": series if record else []}
-
-
-def _packed(record: Record | None, name: str) -> str:
-    steps = record.steps if record else []
-    values = [(s, s.loss if name == "loss" else (s.measures or {}).get(name)) for s in steps]
-    return "".join(point(s.step, s.tokens, s.train_s, value) for s, value in values)
-
-
-def _held_out(record: Record | None, name: str) -> str:
-    if record is None or name != "loss":
-        return ""
-    found = []
-    for look in record.held_out:
-        at = next((s for s in reversed(record.steps) if s.step <= look.step), None)
-        tokens, seconds = (at.tokens, at.train_s) if at and look.step else (0, 0.0)
-        found.append(point(look.step, tokens, seconds, look.held_out_loss))
-    return "".join(found)
-
-
-def both_fall(records: Sequence[Record]) -> str:
-    """One sentence on what DPO did to the probabilities themselves: means over the first and the last steps."""
-    dpo = of(records, "dpo")
-    told = [s.measures for s in dpo.steps if s.measures and "chosen_logp" in s.measures] if dpo else []
-    if len(told) < 10:
-        return ""
-    tenth = max(len(told) // 4, 1)
-    means = {
-        f"{side}{when}": sum(m[name] for m in part) / len(part)
-        for side, name in (("", "chosen_logp"), ("worse_", "rejected_logp"))
-        for when, part in (("first", told[:tenth]), ("last", told[-tenth:]))
-    }
-    return (FELL if means["last"] < means["first"] else ROSE).format(**means)
+LIKES_LONG = 0.3  # rank correlation of score and length from which a bias is said
 
 
 def group(records: Sequence[Record]) -> dict[str, Any]:
@@ -110,8 +36,8 @@ Won = dict[str, path.Wins]
 
 def table(records: Sequence[Record], won: Won | None = None) -> dict[str, Any]:
     """One row a stage: what it brought on held-out pairs and answers, what it forgot, what it took."""
-    task = tasks.find(records[0].spec.task) if records else None
-    metrics = task.metrics if task else ()
+    known = tasks.find(records[0].spec.task).metrics if records else ()
+    metrics = [m for m in known if any(m.key in (look.metrics or {}) for r in records for look in r.held_out)] or known
     columns = [
         column("stage", number=False), column("state", number=False),
         column("wins against the base", "of ten", "Prompts on which the rule of the task pays its answer more than the base's; ties are "
@@ -121,6 +47,7 @@ def table(records: Sequence[Record], won: Won | None = None) -> dict[str, Any]:
         column("step time", "s", "Mean time of a training step after the first."),
         column("against SFT", "×", "Step time against the SFT stage's."),
         column("peak memory", "MB", "The most memory the run needed."),
+        column("against SFT", "× memory", "Peak memory against the SFT stage's."),
     ]  # fmt: skip
     first = of(records, "sft")
     rows = [{"method": r.spec.objective, "cells": _cells(r, first, metrics, won or {})} for r in records]
@@ -128,8 +55,6 @@ def table(records: Sequence[Record], won: Won | None = None) -> dict[str, Any]:
 
 
 def _cells(record: Record, first: Record | None, metrics: Sequence[tasks.Metric], won: Won) -> list[str]:
-    against = first.seconds_per_step if first else None
-    ratio = record.seconds_per_step / against if record.seconds_per_step and against else None
     return [
         SHORT[record.spec.objective],
         tables.state(record),
@@ -137,9 +62,18 @@ def _cells(record: Record, first: Record | None, metrics: Sequence[tasks.Metric]
         *(span(record.metric("base", m.key), record.metric("tuned", m.key), 0) for m in metrics),
         tables.NONE if record.forgetting is None else f"{round(record.forgetting, 2) or 0.0:+.2f}",
         shown(record.seconds_per_step, 2),
-        shown(ratio, 1),
-        shown(record.finished.peak_mb if record.finished else None),
+        shown(_times(record.seconds_per_step, first.seconds_per_step if first else None), 1),
+        shown(_peak_mb(record)),
+        shown(_times(_peak_mb(record), _peak_mb(first) if first else None), 2),
     ]
+
+
+def _peak_mb(record: Record) -> float | None:
+    return record.finished.peak_mb if record.finished else None
+
+
+def _times(value: float | None, against: float | None) -> float | None:
+    return value / against if value and against else None
 
 
 def _won(wins: path.Wins | None) -> str:
@@ -151,12 +85,17 @@ def _won(wins: path.Wins | None) -> str:
     return f"{wins.won} of {wins.decided}{tied} ({100 * wins.low:.0f} to {100 * wins.high:.0f} %)"
 
 
+def answering(records: Sequence[Record]) -> list[Record]:
+    """The finished stages that can be asked: a reward model gives no answers, and TRL's repetition says the same again."""
+    return [r for r in stages(records) if r.status == "finished" and not objectives.find(r.spec.objective).scores]
+
+
 def wins(written: live.Written, records: Sequence[Record]) -> Won:
-    """Each stage's answers against the base's, once all are written."""
-    if not written.ended or not records or written.sentence:
+    """Each stage's answers against the base's, once all are written; none where no rule says what the task means by better."""
+    if not written.ended or not records or written.sentence or records[0].spec.task not in path.PAID:
         return {}
-    task, columns = records[0].spec.task, list(zip(*([said.text for said in row] for row in written.rows), strict=True))
-    rows = path.prompts(task)
+    columns = list(zip(*([said.text for said in row] for row in written.rows), strict=True))
+    task, rows = records[0].spec.task, path.prompts(records[0].spec)
     return {r.run_id: path.wins(task, rows, columns[0], said) for r, said in zip(records, columns[1:], strict=True)}
 
 
@@ -204,12 +143,60 @@ def plain_words() -> dict[str, Any]:
     """The card of all objectives: what each needs and when to use it."""
     columns = [column("objective", number=False), column("what happens", number=False), column("data it needs", number=False),
                column("when to use it", number=False)]  # fmt: skip
-    rows = [{"method": o.key, "cells": [o.title, o.summary, o.needs, o.when]} for o in OBJECTIVES if o.key != "sft-trl"]
+    rows = [{"method": o.key, "cells": [o.title, o.summary, o.needs, o.when]} for o in OBJECTIVES]
     return {"caption": "In plain words", "columns": columns, "rows": rows}
 
 
-def cheat(rule: Any) -> str:
+def sentences(records: Sequence[Record]) -> list[str]:
+    """What the curves and looks of these runs say, each in a sentence."""
+    judge, grpo = of(records, "reward"), of(records, "grpo")
+    said = [both_fall(records), same_curve(records), *(judged(judge) if judge else [])]
+    said += [payer(grpo.spec), *(found.sentence for found in advice.unending(grpo))] if grpo and grpo.ended else []
+    return [line for line in said if line]
+
+
+def judged(record: Record) -> list[str]:
+    """What a finished reward model makes of held-out pairs, and whether it merely likes long answers."""
+    look = (record.tuned.metrics or {}) if record.tuned and record.status == "finished" else {}
+    if "prefers" not in look:
+        return []
+    found = [
+        f"The reward model scores the better answer of {look['prefers']:.0f} % of the held-out pairs higher; 50 is chance."
+    ]
+    if (bias := look.get("length_bias")) is None:
+        return found
+    likes = (
+        "It likes long answers"
+        if bias > LIKES_LONG
+        else "It likes short answers"
+        if bias < -LIKES_LONG
+        else "Length hardly counts"
+    )
+    said = f"{likes}: score and length of those answers have a rank correlation of {bias:+.2f}"
+    if {"prefers_longer", "longer_is_better"} <= look.keys():
+        said += (
+            f", and it scores the longer of two higher in {look['prefers_longer']:.0f} % of the pairs; "
+            f"it is the better one in {look['longer_is_better']:.0f} %"
+        )
+    return [*found, said + "."]
+
+
+def payer(spec: RunSpec) -> str:
+    """What paid a run's answers, in one sentence."""
+    goal: Any = spec.goal
+    if not goal.judge:
+        return ""
+    if goal.reward == "none":
+        return f"Its answers were paid by the reward model {goal.judge} alone."
+    rule, share = rewards.find(goal.reward), 100 * goal.judge_weight
+    return f"Its answers were paid by the reward model {goal.judge} ({share:.0f} %) and the rule “{rule.title}” ({100 - share:.0f} %)."
+
+
+def cheat(key: str) -> str:
     """What a rule can be cheated by, in one sentence."""
+    if key == "none":
+        return "A reward model alone pays. It can be cheated, too: by whatever else the answers it liked had in common, length first."
+    rule = rewards.find(key)
     return f"{rule.title}: {rule.help} It can be cheated: {rule.cheat[0].lower()}{rule.cheat[1:]}"
 
 

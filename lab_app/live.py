@@ -131,6 +131,18 @@ class Written:
         return any(said.text for row in self.rows for said in row)
 
 
+def happened(lab: Lab, key: Key, still: Callable[[], bool] = lambda: True) -> Iterator[events.Event]:
+    """The events of an attempt as they come, to its end."""
+    seen = -1
+    while still():
+        for row in lab.store.events(key, seen):
+            seen = row.seq
+            yield row.event
+            if isinstance(row.event, events.END):
+                return
+        time.sleep(EVERY_S)
+
+
 def watch_answer(lab: Lab, key: Key, still: Callable[[], bool] = lambda: True) -> Iterator[Written]:
     """Side-by-side answers, growing."""
     entry = lab.store.entry(*key)

@@ -28,6 +28,11 @@ def link(run_ids: Sequence[str]) -> str:
     return f"?run={','.join(run_ids)}" if run_ids else ""
 
 
+def path_link(run_ids: Sequence[str]) -> str:
+    """The part of an address that opens these runs as the stages of a path."""
+    return f"?path={','.join(run_ids)}" if run_ids else ""
+
+
 def browser_state() -> gr.BrowserState:
     return gr.BrowserState(None, storage_key="fine-tuning-lab", secret=SECRET)
 
@@ -64,6 +69,12 @@ def asked_comparison(request: gr.Request | None) -> str:
     """The id of `?compare=ID`, empty where there is none."""
     text = str(request.query_params.get("compare", "")) if request else ""
     return text if COMPARISON_ID.fullmatch(text) else ""
+
+
+def asked_path(request: gr.Request | None) -> list[str]:
+    """Run ids of `?path=ID,ID`, the stages in order."""
+    text = str(request.query_params.get("path", "")) if request else ""
+    return [r for r in text.split(",") if RUN_ID.fullmatch(r)][:8]
 
 
 def known(store: Store, run_ids: Sequence[str], owner: str) -> list[str]:

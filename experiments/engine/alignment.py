@@ -40,13 +40,23 @@ class Telling(TrainerCallback):
         )  # making and starting a trainer seeds and draws: the first step has it back
         self._phase = contextlib.ExitStack()
         self._began = 0.0
+        self._longest = 0
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if self._stream is not None:
             randomness.set_states(self._stream)
             self._stream = None
-        self._began = time.perf_counter()
-        self._phase.enter_context(self.order.trial.meter.over("backward", 1 + state.global_step // 8))
+        self._phase.enter_context(self.order.trial.meter.over("backward", self._size(state.global_step)))
+        self._began = time.perf_counter()  # giving freed memory back, before it is measured, is no part of the step
+
+    def _size(self, step: int) -> int:
+        """What the meter takes a step for, the first one being 0: it measures the first and the longest one, which takes too long for
+        every step; where answers are still to be written, nobody knows which that is: steps 0, 1, 3, 7 …"""
+        if hasattr(self.order.spec.goal, "group"):
+            return (step + 1).bit_length()
+        if not step:
+            self._longest = longest(self.trainer.train_dataset, self.order)
+        return 2 if step == self._longest else int(not step)
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self._phase.close()
@@ -89,6 +99,13 @@ class Telling(TrainerCallback):
         self._alike = self._alike + 1 if spread == 0 and self._alike == event.step - 1 else -1
         if self._alike == paying.ALIKE_STEPS:
             raise ValueError(f"All answers of the first {paying.ALIKE_STEPS} steps score the same: nothing to learn.")
+
+
+def longest(rows: Any, order: Order) -> int:
+    """Which of the steps that are left, from 0, reads the longest of these tokenized rows, which are in the order of the steps."""
+    a_step = order.spec.train.batch_size * order.spec.train.accumulate
+    sizes = [sum(len(value) for value in row.values() if isinstance(value, list)) for row in rows]
+    return sizes.index(max(sizes)) // a_step
 
 
 def stepped(order: Order, step: int, logs: dict[str, Any], kept: set[str]) -> events.Stepped:

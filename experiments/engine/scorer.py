@@ -102,7 +102,8 @@ def look(
     model: Scorer, base: Base, task: tasks.Task, step: int, between: Callable[[], None] = lambda: None
 ) -> events.Evaluated:
     """How it judges the held-out pairs. `length_bias`: rank correlation of score and length over all answers to them
-    (Spearman), left out where all lengths or scores are equal."""
+    (Spearman), left out where all lengths or scores are equal. Of pairs that differ in length, in %: `prefers_longer` and
+    `longer_is_better`."""
     began = time.perf_counter()
     held_out = preference.pairs(task)
     rows = [*held_out, *map(preference.worse, held_out)]
@@ -115,6 +116,10 @@ def look(
         from scipy.stats import spearmanr  # half a second, which every worker would take to start
 
         metrics["length_bias"] = float(spearmanr(lengths, found_R.numpy()).statistic)
+    longer_P = torch.tensor([len(pair.completion) - len(pair.rejected) for pair in held_out]).sign()
+    if (unlike_P := longer_P != 0).any():
+        metrics["prefers_longer"] = preference.wins((margin_P * longer_P)[unlike_P])
+        metrics["longer_is_better"] = preference.wins(longer_P[unlike_P])
     return events.Evaluated(
         subject="tuned", step=step, held_out_loss=loss if math.isfinite(loss) else None, metrics=metrics,
         elapsed_s=round(time.perf_counter() - began, 3),

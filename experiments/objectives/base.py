@@ -22,7 +22,8 @@ UNREADABLE = {"llama-adapter"}
 class Objective:
     """One objective. `feeds`: what it reads of a task, answers to imitate, pairs of a better and a worse one, or prompts alone.
 
-    `rate`: its usual learning rate against the one that is usual for the method. `scores`: what it trains gives an answer a
+    `answers`: how many of them a step reads a row, unless its settings name a `group`. `rate`: its usual learning rate against the one
+    that is usual for the method. `scores`: what it trains gives an answer a
     number instead of giving answers. `measures`: what its steps tell beside the loss, name → one sentence for a student.
     """
 
@@ -36,6 +37,7 @@ class Objective:
     paper_url: str
     feeds: Literal["answers", "pairs", "prompts"]
     Settings: type[Settings] = NoSettings
+    answers: int = 1
     rate: float = 1.0
     scores: bool = False
     least_batch: int = 1
@@ -45,6 +47,10 @@ class Objective:
     def is_trls(self) -> bool:
         """Whether a trainer of TRL's carries it out, rather than the lab's own loop."""
         return bool(self.trainer)
+
+    def read(self, batch_size: int, goal: object) -> int:
+        """How many answers a step reads."""
+        return batch_size * int(getattr(goal, "group", self.answers))
 
     def refusal(self, method: Method, task: Task | None) -> str:
         """Why this method or this task does not go with it, in one sentence; empty where both do."""

@@ -42,6 +42,7 @@ OBJECTIVE = Objective(
     paper="Rafailov et al. 2023, Direct Preference Optimization",
     paper_url="https://arxiv.org/abs/2305.18290",
     feeds="pairs",
+    answers=2,
     Settings=DpoSettings,
     rate=0.5,
     measures=PAIRED,

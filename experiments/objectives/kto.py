@@ -39,6 +39,7 @@ OBJECTIVE = Objective(
     paper="Ethayarajh et al. 2024, KTO",
     paper_url="https://arxiv.org/abs/2402.01306",
     feeds="pairs",
+    answers=2,
     Settings=KtoSettings,
     rate=0.5,
     least_batch=2,

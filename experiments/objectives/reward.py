@@ -28,6 +28,7 @@ OBJECTIVE = Objective(
     paper="Ouyang et al. 2022, InstructGPT, section 3.5",
     paper_url="https://arxiv.org/abs/2203.02155",
     feeds="pairs",
+    answers=2,
     Settings=RewardSettings,
     rate=0.5,
     scores=True,

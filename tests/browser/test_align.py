@@ -1,10 +1,19 @@
-"""The path on the Align tab: three stages from one press, a wrong value at its field, and base and stages answering side by side."""
+"""The Align tab: three stages from one press, a wrong value at its field, base and stages answering side by side; TRL's curve over ours,
+and a reward model that scores what is typed and can be chosen to pay."""
 
 from __future__ import annotations
 
 import re
 
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, Page, expect
+
+
+def knob(page: Page, name: str) -> Locator:
+    return page.locator(f"#align-{name}").locator("input, textarea").first
+
+
+def done(page: Page, stage: str) -> None:
+    expect(page.locator("#align-status")).to_contain_text(f"{stage}: done", timeout=240_000)
 
 
 def test_the_path_trains_three_stages_that_answer_side_by_side(visit):
@@ -14,22 +23,51 @@ def test_the_path_trains_three_stages_that_answer_side_by_side(visit):
     expect(page.locator("#align-words")).to_contain_text("data it needs")
     page.locator("#align-model").get_by_label("tiny", exact=True).check()
     for objective in ("sft", "dpo", "grpo"):
-        page.locator(f"#align-{objective}-{objective} input").fill("2")
-    beta = page.locator("#align-dpo-beta").locator("input, textarea").first
+        knob(page, f"{objective}-steps").fill("2")
+    expect(page.locator("#align-cost")).to_contain_text("MB of memory, in GRPO")
+    beta = knob(page, "dpo-beta")
     beta.fill("0")
+    expect(page.locator("#align-cost")).to_contain_text("Beta must be more than 0.")
     page.locator("#align-start").click()
     expect(page.locator("#align-dpo-beta")).to_contain_text("Beta must be more than 0.")
     expect(page.locator("#align-status")).to_contain_text("Nothing was started.")
     beta.fill("0.2")
     page.locator("#align-start").click()
-    expect(page.locator("#align-status")).to_contain_text("GRPO: done", timeout=240_000)
+    done(page, "GRPO")
     expect(page.locator("#align-answers .card")).to_have_count(10, timeout=120_000)
     expect(page.locator("#align-answers .card").first.locator(".column")).to_have_count(4)
     expect(page.locator('#align-table tr[data-method="dpo"]')).to_contain_text(
         re.compile(r"tied|of \d"), timeout=120_000
     )
-    expect(page.locator("#align-dpo .lab-legend")).to_contain_text("better answer")
+    expect(page.locator("#align-curves-1 .lab-legend")).to_contain_text("better answer")
     expect(page.locator("#align-group li")).to_have_count(8)
-    room.reload()
-    room.tab("Align")  # the visitor's last path is found again
-    expect(page.locator("#align-status")).to_contain_text("GRPO: done", timeout=60_000)
+    page.locator("#align-again").click()
+    expect(page.locator("#align-status")).to_contain_text("of 2 steps the largest difference", timeout=240_000)
+    expect(page.locator("#align-curves-0 .lab-legend")).to_contain_text("TRL's trainer")
+    path = page.locator("#align-link input")
+    expect(path).to_have_value(re.compile(r"\?path=[0-9a-f]{12}(,[0-9a-f]{12}){3}$"))
+    other = visit("?" + path.input_value().split("?")[1])  # somebody else opens the link
+    expect(other.page.locator("#align-status")).to_contain_text("of 2 steps the largest difference", timeout=60_000)
+
+
+def test_a_reward_model_scores_what_is_typed_and_can_pay(visit):
+    room = visit()
+    page = room.page
+    room.tab("Align")
+    page.locator("#align-model").get_by_label("tiny", exact=True).check()
+    page.locator("#align-plan").get_by_label("Score answers (reward model)").check()
+    knob(page, "reward-steps").fill("2")
+    page.locator("#align-start").click()
+    done(page, "Reward model")
+    expect(page.locator("#align-status")).to_contain_text(re.compile("rank correlation of [+-]"))
+    knob(page, "score-answers").fill("Gladly: at nine.\n<b>Go away.</b>")
+    page.locator("#align-score-go").click()
+    expect(page.locator("#align-score-table tbody tr")).to_have_count(2, timeout=60_000)
+    expect(page.locator("#align-score-table")).to_contain_text("<b>Go away.</b>")
+    page.locator("#align-plan").get_by_label("Earn a reward (GRPO)").check()
+    judge = knob(page, "grpo-judge")
+    judge.click()
+    page.get_by_role("option", name=re.compile("Reward model, .*2 steps")).click()
+    expect(judge).to_have_value(re.compile("Reward model, .*2 steps"))
+    room.reload()  # its address opens the same again
+    done(page, "Reward model")

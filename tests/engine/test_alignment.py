@@ -76,6 +76,19 @@ def test_what_is_told_is_what_the_trainer_logs(base, made, tmp_path, weights):
     assert weights()
 
 
+def test_memory_is_measured_at_the_longest_step(base, made, tmp_path):
+    spec = spec_of(steps=5)
+    run(spec, base, tmp_path / "adapter")
+    order = trainers.Order(spec, base, PAIRS, None, None, "")  # type: ignore[arg-type]
+    train = few_pairs(None).train
+    tokens = [base.tokenizer(p.completion)["input_ids"] + base.tokenizer(p.rejected)["input_ids"] for p in train]
+    steps = [max(len(tokens[i]) for i in batch) for batch in order.batches(len(train), 2)]
+    found = alignment.longest(made[0].train_dataset, order)
+    assert len(made[0].train_dataset) == 10 and steps[found] >= max(steps) - 12  # prompts count, too
+    callback = next(c for c in made[0].callback_handler.callbacks if isinstance(c, alignment.Telling))
+    assert callback.order.trial.meter.largest["backward"] == (2 if found else 1)
+
+
 def test_the_reference_is_the_base_with_the_adapter_off(base, made, tmp_path):
     """Losses equal to those of a DPOTrainer that makes its own adapter and switches it off for the reference."""
     from datasets import Dataset
@@ -181,6 +194,7 @@ def test_a_reward_model_scores_what_it_is_shown_and_comes_back_as_it_was(base, t
     happened = run(spec_of("reward", steps=12), base, tmp_path / "judge")
     looks = [e for e in happened if isinstance(e, events.Evaluated)]
     assert losses(happened)[-1] < losses(happened)[0] and 0 <= looks[-1].metrics["prefers"] <= 100
+    assert 0 <= looks[-1].metrics["prefers_longer"] <= 100 and looks[-1].metrics["longer_is_better"] > 50
     assert -1 <= looks[-1].metrics["length_bias"] <= 1 and not [e for e in happened if isinstance(e, events.Sampled)]
     judge = adapters.load(base, tmp_path / "judge")
     again = scorer.look(judge, base, PAIRS, 12)
@@ -222,7 +236,107 @@ def test_what_is_tried_and_paid_is_told(base, made, tmp_path, weights):
     assert losses(happened) == logged(made[0], "loss")
     assert [s.measures["reward"] for s in steps] == logged(made[0], "reward")
     assert {"reward", "reward_std", "kl", "length", "cut"} <= steps[0].measures.keys() and weights()
+    assert all(s.measures["length"] <= PAIRS.max_new_tokens for s in steps)  # however long it would go on
     assert not any("ref" in file.name for file in (tmp_path / "adapter").iterdir())
+
+
+def test_a_reward_model_pays_alone_and_beside_a_rule(base, made, tmp_path, weights):
+    from experiments import rewards
+    from experiments.catalog.tasks import Row
+    from experiments.engine import adapters, scorer
+    from experiments.rewards import Asked
+
+    judge = spec_of("reward", steps=3)
+    run(judge, base, tmp_path / "judge")
+    scored = adapters.load(base, tmp_path / "judge")
+    for rule, share in (("none", 1.0), ("short", 0.25)):
+        goal = {"reward": rule, "judge": judge.run_id, "judge_weight": 0.25, "group": 3}
+        paid = spec_of("grpo", goal=goal, steps=2, batch_size=1)
+        told = list(training.run(paid, base, tmp_path / rule, tuned={judge.run_id: scored}.__getitem__))
+        assert isinstance(told[-1], events.Finished), told[-1]
+        (group, _) = [e for e in told if isinstance(e, events.Grouped)]
+        scores = scorer.scores(scored, base, [Row(group.prompt, said) for said in group.answers], PAIRS).tolist()
+        by_rule = [rewards.find("short").pay(Asked(group.prompt, said, words=2)) for said in group.answers]
+        assert group.rewards == pytest.approx(
+            [share * score + (1 - share) * value for score, value in zip(scores, by_rule, strict=True)], abs=1e-5
+        )
+    assert weights() and len(made[-1].reward_funcs) == 2 and made[-1].reward_weights.tolist() == [0.75, 0.25]
+
+
+def test_a_payer_that_is_no_reward_model_or_gives_no_number_ends_the_run(base, tmp_path, monkeypatch):
+    import torch
+
+    from experiments.engine import adapters, scorer
+
+    goal = {"reward": "none", "judge": "0" * 12, "group": 2}
+    spec = spec_of("grpo", goal=goal, steps=1, batch_size=1)
+    with pytest.raises(ValueError, match="is no reward model"):
+        list(training.run(spec, base, tmp_path / "a", tuned=lambda _: base.model))
+    run(spec_of("reward", steps=1), base, tmp_path / "judge")
+    judge = adapters.load(base, tmp_path / "judge")
+    monkeypatch.setattr(scorer, "scores", lambda model, base, rows, task: torch.full((len(rows),), float("nan")))
+    with pytest.raises(ValueError, match="gave an answer no number"):
+        list(training.run(spec, base, tmp_path / "b", tuned=lambda _: judge))
+
+
+def test_from_the_command_line_after_another_run_and_paid_by_a_reward_model(own_home, tiny, monkeypatch):
+    import json
+
+    from typer.testing import CliRunner
+
+    from experiments.__main__ import app
+
+    monkeypatch.setenv("LAB_MODELS", f"tiny={tiny}")
+
+    def answered(*words: str) -> dict[str, Any]:
+        done = CliRunner().invoke(app, [*words, "--json"])
+        assert done.exit_code == 0, done.output
+        return json.loads(done.stdout)
+
+    def trained(objective: str, *words: str) -> dict[str, Any]:
+        asked = [
+            "run",
+            "--model",
+            "tiny",
+            "--task",
+            "pairs",
+            "--steps",
+            "2",
+            "--batch-size",
+            "2",
+            "--objective",
+            objective,
+        ]
+        return answered(*asked, *words)
+
+    first, judge = trained("sft"), trained("reward")
+    dpo = trained("dpo", "--after", first["run_id"])
+    assert dpo["status"] == "finished" and dpo["spec"]["after"] == first["run_id"]
+    assert dpo["curve"][0]["margin"] == pytest.approx(0, abs=1e-5)  # held against the run it begins with
+    paid = ["--goal", "reward=none", "--goal", f"judge={judge['run_id']}", "--goal", "group=2"]
+    grpo = trained("grpo", "--after", dpo["run_id"], *paid)
+    assert grpo["status"] == "finished" and len(grpo["curve"]) == 2 and "reward" in grpo["curve"][0]
+    asked = [
+        "reward",
+        "--run",
+        judge["run_id"],
+        "--prompt",
+        "P?",
+        "--answer",
+        "Gladly, at nine.",
+        "--answer",
+        "Go away.",
+    ]
+    scored = answered(*asked)["answers"]
+    assert [one["answer"] for one in scored] == ["Gladly, at nine.", "Go away."]
+    assert scored[0]["score"] != scored[1]["score"]
+    for wrong, sentence in (
+        (["--objective", "grpo", "--goal", f"judge={first['run_id']}"], "is no reward model"),
+        (["--objective", "dpo", "--after", judge["run_id"]], "gives no answers"),
+        (["--objective", "dpo", "--after", "0123456789ab"], "is not a run of this lab"),
+    ):
+        done = CliRunner().invoke(app, ["run", "--model", "tiny", "--task", "pairs", *wrong, "--json"])
+        assert done.exit_code == 2 and sentence in done.stdout
 
 
 @pytest.mark.parametrize(
