@@ -107,7 +107,7 @@ def predict(arch: Arch, method: Method, settings: Settings, load: Load) -> Memor
     optimizer = optimizer_bytes(arch, foot, trainable, load)
     # weights that move in bf16 have a float32 master copy (mixed precision); in float32 only where the base is kept
     copies = 4 * moved if half or load.keeps_base else 0
-    beside = 4 * step.rows * step.tokens * sum(arch.fan_out(t) for t in foot.beside)
+    beside = 4 * step.rows * step.tokens * sum(map(arch.fan_out, foot.beside))
     waste = round(WASTE * activations + WASTE_BESIDE * beside) if load.device == "cpu" else 0
     late = gradients + (4 * arch.vocab * arch.width if _tied_and_moved(arch, foot) else 0)
     room = activations + logits if load.device == "gpu" else waste + _given_back(arch, step, logits)

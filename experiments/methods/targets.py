@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator
@@ -40,11 +41,22 @@ class TargetSettings(Settings):
 
 def adapted(arch: Arch, settings: Any) -> list[Tensor]:
     """The matrices that get an adapter; with all layers also those of the same names outside blocks (BERT's pooler)."""
-    layers: set[int | None] = set(layer_indices(settings.layers, arch.layers))
-    if settings.layers == "all":
-        layers.add(None)
-    targets = arch.linear_names if ALL in settings.targets else settings.targets
-    return [t for t in arch.matrices if t.module in targets and t.layer in layers]
+    return list(_adapted(arch, settings.targets, settings.layers))
+
+
+@lru_cache(maxsize=64)
+def _adapted(arch: Arch, targets: tuple[str, ...], layers: str) -> tuple[Tensor, ...]:
+    where: set[int | None] = set(layer_indices(layers, arch.layers))
+    if layers == "all":
+        where.add(None)
+    names = arch.linear_names if ALL in targets else targets
+    return tuple(t for t in arch.matrices if t.module in names and t.layer in where)
+
+
+@lru_cache(maxsize=64)
+def _smallest(arch: Arch, targets: tuple[str, ...], layers: str) -> Tensor | None:
+    """The matrix whose shorter side is the shortest of all."""
+    return min(_adapted(arch, targets, layers), key=lambda t: min(t.shape), default=None)
 
 
 def lowest(found: list[Tensor]) -> int:
@@ -68,7 +80,7 @@ def check_rank(arch: Arch, settings: Any) -> Iterator[tuple[str, str]]:
     """The same, and a rank that is larger than a matrix."""
     found = list(check_targets(arch, settings))
     yield from found
-    smallest = None if found else min(adapted(arch, settings), key=lambda t: min(t.shape), default=None)
+    smallest = None if found else _smallest(arch, settings.targets, settings.layers)
     if smallest and settings.rank > min(smallest.shape):
         size = " × ".join(map(str, smallest.shape))
         sentence = f"Rank {settings.rank} is larger than the matrix {smallest.module} ({size}) it would stand beside."
