@@ -9,12 +9,13 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks import align, calculate, estimate, memory, page, shelf, step, sweep, tokenize
+from benchmarks import align, calculate, estimate, memory, page, preview, shelf, step, sweep, tokenize
 
 PARTS = {
     "step": step.measure,
     "page": page.measure,
     "runs": shelf.measure,
+    "preview": preview.measure,
     "memory": memory.measure,
     "tokenize": tokenize.measure,
     "calculate": calculate.measure,
