@@ -1,5 +1,5 @@
 // Rows of one's own: bring them, say which column is what, see every token that would be trained on. What the form needs of it
-// (key, columns, template) is told to its form by the event `lab-own`; which task and model are chosen comes back by `lab-task`
+// (key, columns, template, objective) is told to its form by the event `lab-own`; which task and model are chosen comes back by `lab-task`
 // (subject.js). A page has one beside each of its forms: `form.group` is whose it is, and begins the ids.
 const form = props.form, named = (name) => form.group + 'own-' + name, root = element.querySelector('.lab-own'), wrongs = {};
 let value = {}, model = '';
@@ -19,6 +19,7 @@ const picks = {}, chosen = make('div', { id: named('choice'), hidden: true }), t
 const facts = make('p', { class: 'facts', id: named('facts'), role: 'status' }), warnings = make('ul', { class: 'facts', id: named('warnings') });
 const template = make('select', { id: named('template') }, ...form.templates.map(([key, title]) => make('option', { value: key }, title)),
   make('option', { value: '' }, 'My own'));
+const goal = make('select', { id: named('objective'), onchange: look }, ...form.objectives.map(([key, title]) => make('option', { value: key }, title)));
 const own = make('textarea', { id: named('text'), rows: 3, spellcheck: 'false', placeholder: 'Q: {prompt}\nA: {completion}{end}' });
 
 for (const [part, title] of form.parts) picks[part] = make('select', { id: named(part), onchange: look });
@@ -41,7 +42,7 @@ use.onclick = () => { say('Reading…'); trigger('upload', { kind: 'text', text:
 fetchHub.onclick = () => { say('Asking the model hub…'); trigger('upload', { kind: 'hub', hub: hub.value, model }); };
 
 chosen.append(make('div', { class: 'lab-row' }, ...form.parts.map(([part, title]) => labelled(named(part), title, picks[part], part))),
-  labelled(named('template'), 'Template', template, 'template'), labelled(named('text'), 'My template: {prompt}, {completion}, {end} or a column', own, 'text'),
+  labelled(named('objective'), 'How they are learnt', goal, 'objective'), labelled(named('template'), 'Template', template, 'template'), labelled(named('text'), 'My template: {prompt}, {completion}, {end} or a column', own, 'text'),
   facts, make('p', { class: 'facts' }, make('span', { class: 'own-learnt' }, 'Marked'), ' tokens count in the loss; the others are only read.'), warnings, tokens);
 own.parentNode.hidden = true;
 root.append(make('h3', {}, 'Your own rows'), labelled(named('file'), 'A file: CSV, TSV, JSON, JSON lines, Parquet or text', file, 'file'),
@@ -52,7 +53,7 @@ root.append(make('h3', {}, 'Your own rows'), labelled(named('file'), 'A file: CS
 function look() {
   const columns = {};
   for (const part in picks) if (picks[part].value) columns[part] = picks[part].value;
-  if (value.key) trigger('apply', { key: value.key, columns, template: template.value || own.value, model });
+  if (value.key) trigger('apply', { key: value.key, columns, template: template.value || own.value, objective: goal.value, model });
 }
 function draw() {
   for (const place in wrongs) {
@@ -68,18 +69,20 @@ function draw() {
     picks[part].replaceChildren(make('option', { value: '' }, 'none'), ...value.names.map((name) => make('option', { value: name }, name)));
     picks[part].value = (value.columns || {})[part] || '';
   }
+  goal.value = value.objective;
+  goal.parentNode.hidden = !form.objectives.length || (goal.value === 'sft' && !picks.rejected.value && !picks.label.value);
   const known = form.templates.some(([key]) => key === value.template);
   template.value = known ? value.template : '';
   if (!known) own.value = value.template;
   own.parentNode.hidden = known;
   facts.textContent = value.train ? `${value.rows.toLocaleString()} rows: ${value.train.toLocaleString()} to train on, ${value.held_out.toLocaleString()} held out.` : '';
   warnings.replaceChildren(...(value.warnings || []).map((text) => make('li', {}, text)));
-  tokens.replaceChildren(...(value.examples || []).map((row, i) => make('figure', { class: 'own-row' },
-    make('figcaption', {}, `Row ${i + 1}: ${row.learnt} of ${row.count} tokens are learnt. ${row.cut}`),
+  tokens.replaceChildren(...(value.examples || []).map((row) => make('figure', { class: 'own-row' },
+    make('figcaption', {}, `${row.title}: ${row.learnt} of ${row.count} tokens are learnt. ${row.cut}`),
     make('p', {}, ...row.tokens.map(([text, learnt]) => make('span', { class: learnt ? 'own-learnt' : 'own-read' }, text.replaceAll('\n', '⏎\n')))))));
 }
 function tell() {
-  window.dispatchEvent(new CustomEvent('lab-own', { detail: { group: form.group, own: { key: value.key || '', columns: value.columns || {}, template: value.template || '' } } }));
+  window.dispatchEvent(new CustomEvent('lab-own', { detail: { group: form.group, own: { key: value.key || '', columns: value.columns || {}, template: value.template || '', objective: goal.value } } }));
 }
 watch('value', () => {
   const said = props.value || {};

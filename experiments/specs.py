@@ -74,6 +74,11 @@ class RunSpec(BaseModel):
         own = str(info.data.get("task", "")).startswith("data:")
         if own and value is None:
             raise ValueError("Say which column of the rows is the completion.")
+        if own and value is not None and "objective" in info.data:
+            wish = objectives.find(info.data["objective"])
+            if lacking := wish.lacks(value.feedback):
+                how = "rejected or label" if wish.thumbs else "rejected"
+                raise ValueError(f"{wish.title} needs {lacking}: say which column of your rows is {how}.")
         return value if own else None
 
     @field_validator("method")
@@ -100,10 +105,6 @@ class RunSpec(BaseModel):
     def _objective_takes_method_and_task(cls, value: str, info: ValidationInfo) -> str:
         found = objectives.find(value)
         if {"method", "task"} <= info.data.keys():
-            if found.feeds == "pairs" and info.data["task"].startswith("data:"):
-                raise ValueError(
-                    f"{found.title} needs pairs of a better and a worse answer; rows of your own have one."
-                )
             task = None if info.data["task"].startswith("data:") else tasks.find(info.data["task"])
             if refusal := found.refusal(methods.find(info.data["method"]), task):
                 raise ValueError(refusal)

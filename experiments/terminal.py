@@ -131,7 +131,7 @@ def finish(records: Sequence[analysis.Record], as_json: bool, one: bool = False)
                     print(f"  {item['sentence']}")
             if row["context_tokens"]:
                 print(f"  {row['context_tokens']:,} tokens stand before every prompt")
-            for metric in tasks.find(record.spec.task).metrics:
+            for metric in tasks.metrics(record.spec):
                 base, tuned = record.metric("base", metric.key), record.metric("tuned", metric.key)
                 if tuned is not None:
                     print(f"  {metric.label}: {'–' if base is None else f'{base:.1f}'} → {tuned:.1f} {metric.unit}")

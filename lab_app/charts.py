@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from experiments import objectives
 from experiments.analysis import Record
 from experiments.catalog import tasks
 
@@ -85,4 +86,10 @@ def title(records: Sequence[Record], note: str = "") -> str:
     if not records:
         return "Loss: lower means the model is less surprised by the right answer"
     task = tasks.find(records[0].spec.task)
+    objective = objectives.find(records[0].spec.objective)
+    if objective.feeds != "answers":
+        circles = (
+            "held-out pairs" if objective.scores else "imitating the better answers of held-out rows, in nats a token"
+        )
+        return f"{note}{objective.title} on “{task.title}”: its own loss; circles: the loss of {circles}"
     return f"{note}Loss on “{task.title}”, in nats a token: lower means less surprised by the right answer"

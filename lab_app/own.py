@@ -1,4 +1,4 @@
-"""Rows of a visitor's own, beside the form that trains on them: bring them, say which column is what, see what would be learnt.
+"""Rows of a visitor's own, beside the form that trains on them: bring them, say which column is what, see what would be learnt, and how.
 
 One drawn component. A file travels by Gradio's own upload, which is cut off at the limit while it arrives; what a visitor
 sends afterwards is a key, columns and a template, and the key is only taken from who brought those rows.
@@ -12,7 +12,7 @@ from typing import Any
 
 import gradio as gr
 
-from experiments import specs, templates
+from experiments import objectives, specs, templates
 from experiments.catalog import codec, models
 from experiments.catalog.own_data import child, keep, preview, reading
 from experiments.catalog.own_data import columns as choice
@@ -23,6 +23,7 @@ from lab_app import visitor
 from lab_app.drawn import drawn
 
 MARKUP = '<section class="lab-setup lab-own" hidden aria-label="Your own rows"></section>'
+IMITATE = "sft"
 MOST_TOKENS = 400
 """Of a row on the screen; the rest is counted, not drawn."""
 EVENT: dict[str, Any] = {"concurrency_limit": 2, "show_progress": "hidden", "api_visibility": "private"}
@@ -31,7 +32,7 @@ EVENT: dict[str, Any] = {"concurrency_limit": 2, "show_progress": "hidden", "api
 def build(saved: gr.BrowserState, group: str = "", after: str = "#rows") -> gr.HTML:
     """Draw it where this is called; it stays folded until “Your own” is chosen in the form of this group (`subject`), where it moves to
     behind the element `after`."""
-    part = drawn({}, "own.js", MARKUP, f"{group}own-rows", form={**describe(), "group": group, "after": after})
+    part = drawn({}, "own.js", MARKUP, f"{group}own-rows", form={**describe(group), "group": group, "after": after})
 
     def bring(kept: Any, event: gr.EventData) -> tuple[Any, Any]:
         kept = visitor.welcome(kept)
@@ -56,11 +57,13 @@ def _said(event: gr.EventData) -> Mapping[str, Any]:
     return event._data if isinstance(event._data, Mapping) else {}
 
 
-def describe() -> dict[str, Any]:
-    """What there is to choose; drawn by assets/own.js."""
+def describe(group: str = "") -> dict[str, Any]:
+    """What there is to choose; drawn by assets/own.js. Only the form of Train, which has no group, offers another objective."""
+    taken = [o for o in objectives.OBJECTIVES if not group and (o.key == IMITATE or o.feeds == "pairs")]
     return {
         "parts": [[part, Columns.model_fields[part].title] for part in choice.PARTS],
         "templates": [[key, title] for key, title in templates.KINDS.items()],
+        "objectives": [[o.key, o.title] for o in taken],
         "limit": reading.MAX_FILE_BYTES,
     }
 
@@ -73,7 +76,9 @@ def bring_rows(said: Mapping[str, Any], owner: str) -> dict[str, Any]:
         guessed = choice.guess(table)
         talks = any(isinstance(cell, tuple) for cell in table.column(guessed["completion"])[:50])
         template = templates.CHAT if guessed.get("prompt") or talks else templates.PLAIN
-        return seen(table, key, {"columns": guessed, "template": template, "model": said.get("model")})
+        usual = "dpo" if "rejected" in guessed else "kto" if "label" in guessed else IMITATE
+        about = {"columns": guessed, "template": template, "objective": usual}
+        return seen(table, key, {**about, "model": said.get("model")})
     except Unreadable as error:
         return {"wrong": {str(said.get("kind", "data")): str(error)}}
 
@@ -96,7 +101,11 @@ def _read(said: Mapping[str, Any]) -> Table:
 def seen(table: Table, key: str, said: Mapping[str, Any]) -> dict[str, Any]:
     """What the component shows of kept rows under a choice of columns and template; sentences at the fields that are wrong."""
     value: dict[str, Any] = {"key": key, "names": list(table.columns), "columns": said.get("columns") or {}}
-    value |= {"template": str(said.get("template", "")), "wrong": {}}
+    value |= {
+        "template": str(said.get("template", "")),
+        "objective": str(said.get("objective") or IMITATE),
+        "wrong": {},
+    }
     try:
         columns = specs.build(Columns, value["columns"])
         value["wrong"] = dict(choice.problems(table, columns))
@@ -133,14 +142,23 @@ def _codec(model: str) -> tuple[tuple[templates.Codec, Any] | None, str]:
 
 
 def _shown(found: preview.Preview) -> dict[str, Any]:
-    examples = []
-    for example in found.examples:
-        row = example.as_json()
-        tokens = [[t, int(learnt)] for t, learnt in zip(row["tokens"], row["in_loss"], strict=True)][:MOST_TOKENS]
-        cut = (
-            f"Cut after {row['cut_at']:,} tokens; {len(example.ids) - row['cut_at']:,} are lost."
-            if row["cut_at"]
-            else ""
-        )
-        examples.append({"tokens": tokens, "learnt": sum(row["in_loss"]), "count": len(row["ids"]), "cut": cut})
+    examples = [
+        {"title": f"Row {number}{called}", **_tokens(side)}
+        for number, example in enumerate(found.examples, 1)
+        for called, side in _sides(example)
+    ]
     return {"rows": found.rows, "train": found.train, "held_out": found.held_out, "examples": examples}
+
+
+def _sides(example: preview.Shown) -> list[tuple[str, preview.Shown]]:
+    """What is shown of a row: its answer, both of a pair, or the one with its thumb."""
+    if example.worse:
+        return [(", the better answer", example), (", the worse answer", example.worse)]
+    return [({None: "", True: ", thumb up", False: ", thumb down"}[example.is_good], example)]
+
+
+def _tokens(side: preview.Shown) -> dict[str, Any]:
+    row = side.as_json()
+    tokens = [[t, int(learnt)] for t, learnt in zip(row["tokens"], row["in_loss"], strict=True)][:MOST_TOKENS]
+    cut = f"Cut after {row['cut_at']:,} tokens; {len(side.ids) - row['cut_at']:,} are lost." if row["cut_at"] else ""
+    return {"tokens": tokens, "learnt": sum(row["in_loss"]), "count": len(row["ids"]), "cut": cut}

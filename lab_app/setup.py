@@ -63,7 +63,7 @@ class Problems(dict[str, str]):
             head, _, name = problem.field.partition(".")
             if head in ("model", "weights"):
                 self["model"] = problem.sentence
-            elif head in ("task", "method", "data", "template"):
+            elif head in ("task", "method", "data", "template", "objective", "goal"):
                 self["task"] = problem.sentence
             elif head == "settings" or problem.field == f"train.{RATE}":
                 self[f"{method}.{name}"] = problem.sentence

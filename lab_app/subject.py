@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from experiments.catalog import models, tasks
 from experiments.specs import RunSpec
 from lab_app import sentences
+from lab_app.own import IMITATE
 
 OTHER = "another"
 OWN = "own"
@@ -18,7 +19,7 @@ NO_ROWS = "Bring your rows first: a file, pasted text or a data set of the model
 
 
 class Subject(BaseModel):
-    """What a visitor typed of it, unchecked. `own` says which rows: `key`, `columns` and `template`."""
+    """What a visitor typed of it, unchecked. `own` says which rows: `key`, `columns`, `template`, and `objective`, how they are learnt."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -30,10 +31,12 @@ class Subject(BaseModel):
 
     @property
     def about(self) -> dict[str, Any]:
-        """Task, columns and template, as a spec names them."""
+        """Task, columns, template and an objective that does not merely imitate, as a spec names them."""
         if self.task != OWN:
             return {"task": self.task}
-        return {"task": self.own.get("key"), "data": self.own.get("columns"), "template": self.own.get("template")}
+        about = {"task": self.own.get("key"), "data": self.own.get("columns"), "template": self.own.get("template")}
+        objective = self.own.get("objective") or IMITATE
+        return about if objective == IMITATE else {**about, "objective": objective}
 
     @property
     def model_key(self) -> str:
@@ -58,17 +61,18 @@ class Subject(BaseModel):
         head = field.split(".")[0]
         if head in ("model", "weights"):
             return "hub_id" if self.model == OTHER else "model"
-        return "task" if head in ("task", "data", "template") else ""
+        return "task" if head in ("task", "data", "template", "objective", "goal") else ""
 
 
 def filled(spec: RunSpec) -> dict[str, Any]:
     """This part of a form's value that says what a spec says."""
     known = spec.model in {m.key for m in models.available()}
+    rows = {"key": spec.task, "template": spec.template, "objective": spec.objective}
     return {
         "model": spec.model if known else OTHER,
         "hub_id": "" if known else spec.model,
         "task": OWN if spec.data else spec.task,
-        "own": {"key": spec.task, "columns": spec.data.chosen, "template": spec.template} if spec.data else {},
+        "own": {**rows, "columns": spec.data.chosen} if spec.data else {},
     }
 
 

@@ -53,7 +53,7 @@ def state(record: Record) -> str:
 
 def results(records: Sequence[Record]) -> dict[str, Any]:
     """The comparison as a table, one row a run."""
-    metrics = tasks.find(records[0].spec.task).metrics if records else ()
+    metrics = tasks.metrics(records[0].spec) if records else ()
     columns = [
         column("method", number=False),
         column("state", number=False),
@@ -95,9 +95,17 @@ def _cells(record: Record, name: str, metrics: Sequence[tasks.Metric]) -> list[s
 
 
 def example_rows(rows: Iterable[tasks.Row]) -> dict[str, Any]:
-    """A few rows of a task."""
+    """A few rows of a task; of pairs both answers."""
+    some = list(rows)
+    if pairs := [row for row in some if isinstance(row, tasks.Pair)]:
+        columns = [
+            column("prompt", number=False),
+            column("better answer", number=False),
+            column("worse answer", number=False),
+        ]
+        return {"columns": columns, "rows": [{"cells": [row.prompt, row.completion, row.rejected]} for row in pairs]}
     columns = [column("prompt", number=False), column("answer to learn", number=False)]
-    return {"columns": columns, "rows": [{"cells": [row.prompt, row.completion]} for row in rows]}
+    return {"columns": columns, "rows": [{"cells": [row.prompt, row.completion]} for row in some]}
 
 
 def marks(base: str, other: str) -> list[list[int]]:

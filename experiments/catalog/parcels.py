@@ -100,6 +100,13 @@ SHAKESPEARE = Package(
     MappingProxyType({f"plays/{play}.md": play.partition("/")[2] + ".md" for play, _ in _plays}),
     MappingProxyType({play.partition("/")[2] + ".md": sha256 for play, sha256 in _plays}),
 )
+DPO = one_member(
+    "llamafactory==0.9.5",
+    "data/dpo_en_demo.json",
+    "dpo_en_demo.json",
+    "b949be2421cfa62744afcf1b479f95b299d643d1a4c1c97d1341b314a1aa5cb3",
+    kind="sdist",
+)
 ALPACA = one_member(
     "llamafactory==0.9.5",
     "data/alpaca_en_demo.json",

@@ -98,6 +98,7 @@ RESOURCES: tuple[Resource, ...] = (
         "Apache-2.0 as labelled; descends from CC BY-NC 4.0",
         parcels.ALPACA,
     ),
+    _packaged("dpo-demo", "Demonstration preference pairs", 5.2, "Apache-2.0 as labelled; see demo-pairs", parcels.DPO),
 )
 
 

@@ -31,7 +31,11 @@ Data = Annotated[
 ]
 Mapping = Annotated[
     list[str] | None,
-    typer.Option("--map", help=f"PART=COLUMN; parts are {', '.join(choice.PARTS)}, and max_length=TOKENS."),
+    typer.Option(
+        "--map",
+        help=f"PART=COLUMN; parts are {', '.join(choice.PARTS)}, and max_length=TOKENS. Pairs have chosen and rejected, answers with a "
+        "thumb completion and label.",
+    ),
 ]
 Template = Annotated[
     str,
@@ -71,7 +75,9 @@ def preview(
         return
     print(f"{seen.rows:,} rows; {seen.train:,} to train on, {seen.held_out:,} held out. " + _mapped(seen.mapping))
     for example in seen.examples:
-        print("".join(f"[{t}]" if learnt else t for t, learnt in zip(example.tokens, example.in_loss, strict=True)))
+        for title, side in _titled(example):
+            text = "".join(f"[{t}]" if learnt else t for t, learnt in zip(side.tokens, side.in_loss, strict=True))
+            print(f"{title}{text}")
     for warning in seen.warnings:
         people.print(f"• {warning}", markup=False, highlight=False, soft_wrap=True)
 
@@ -80,9 +86,9 @@ def bring(data: str, mapping: Sequence[str], template: str) -> Own:
     """Read the rows, guess their columns and correct the guess. Raises `SpecError`, one sentence a field."""
     with _at("data"):
         table = _table(data)
-    given = dict(_pair(text) for text in mapping)
+    given = _mapping(mapping)
     try:
-        columns = specs.build(Columns, {**choice.guess(table), **given})
+        columns = specs.build(Columns, {**_guessed(table, given), **given})
         problems = [Problem("map", sentence) for _, sentence in choice.problems(table, columns)]
     except SpecError as error:
         problems = [Problem("map", problem.sentence) for problem in error.problems]
@@ -94,6 +100,13 @@ def bring(data: str, mapping: Sequence[str], template: str) -> Own:
     if problems:
         raise SpecError(problems)
     return Own(table, columns, template)
+
+
+def _guessed(table: Table, given: dict[str, str]) -> dict[str, str]:
+    """What is guessed of the parts that were not given, from the columns that were not."""
+    found = {part: name for part, name in choice.guess(table).items() if name not in given.values()}
+    judged = {"rejected", "label"} & given.keys()
+    return {part: name for part, name in found.items() if not (judged and part in ("rejected", "label"))}
 
 
 def kept(rows: Own) -> dict[str, Any]:
@@ -116,13 +129,21 @@ def _talks(table: Table, columns: Columns) -> bool:
     return any(isinstance(cell, tuple) for cell in table.column(columns.completion)[:50])
 
 
-def _pair(text: str) -> tuple[str, str]:
-    part, equals, column = text.partition("=")
-    if not equals or part not in Columns.model_fields:
-        raise SpecError(
-            [Problem("map", f"“{text[:60]}” is not PART=COLUMN; parts are {', '.join(Columns.model_fields)}.")]
-        )
-    return part, column
+def _mapping(texts: Sequence[str]) -> dict[str, str]:
+    """Part → column, as they were given. Raises `SpecError`."""
+    found: dict[str, str] = {}
+    for text in texts:
+        name, equals, column = text.partition("=")
+        part = choice.ALSO.get(name, name)
+        if not equals or part not in Columns.model_fields:
+            parts = ", ".join([*Columns.model_fields, *choice.ALSO])
+            raise SpecError([Problem("map", f"“{text[:60]}” is not PART=COLUMN; parts are {parts}.")])
+        if part in found:
+            raise SpecError(
+                [Problem("map", f"“{name}” is mapped twice, to “{found[part][:60]}” and to “{column[:60]}”.")]
+            )
+        found[part] = column
+    return found
 
 
 def _codec(model: str) -> tuple[templates.Codec, Any]:
@@ -135,6 +156,15 @@ def _codec(model: str) -> tuple[templates.Codec, Any]:
 
         folder = prepare(entry, weights)
     return codec.load(folder)
+
+
+def _titled(example: previews.Shown) -> Iterator[tuple[str, previews.Shown]]:
+    """What is shown of a row: its answer, or both of a pair, under a title where it was judged."""
+    if example.worse:
+        yield "better: ", example
+        yield "worse: ", example.worse
+    else:
+        yield {None: "", True: "thumb up: ", False: "thumb down: "}[example.is_good], example
 
 
 def _mapped(mapping: dict[str, str]) -> str:

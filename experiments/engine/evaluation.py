@@ -207,19 +207,20 @@ def base_held_out_loss(base: Base, task: tasks.Task, between: Callable[[], None]
 
 
 def base_pairs(base: Base, task: tasks.Task, between: Callable[[], None]) -> preference.Preferences:
-    """How likely the held-out pairs' answers are to the base model; of a task without pairs, of none."""
+    """How likely the held-out answers that were judged are to the base model; of a task without pairs or thumbs, of none."""
 
     def ask() -> list[list[float]]:
         found = preference.measure(base.model, base, task, between)
         return [found.better_P.tolist(), found.worse_P.tolist()]
 
-    better, worse = _kept(base, task, "pairs", ask) if task.pairs else ([], [])
-    return preference.Preferences(torch.tensor(better, dtype=torch.float64), torch.tensor(worse, dtype=torch.float64))
+    better, worse = _kept(base, task, "pairs", ask) if task.feedback != "answers" else ([], [])
+    known = (torch.tensor(side, dtype=torch.float64) for side in (better, worse))
+    return preference.Preferences(*known, paired=not task.thumbs)
 
 
 def pair_metrics(model: Any, base: Base, task: tasks.Task, between: Callable[[], None]) -> dict[str, float]:
-    """What training did to the held-out pairs; nothing for a task without pairs."""
-    if not task.pairs:
+    """What training did to the held-out answers that were judged; nothing for a task without pairs or thumbs."""
+    if task.feedback == "answers":
         return {}
     return preference.measure(model, base, task, between).metrics(base_pairs(base, task, between))
 
@@ -248,7 +249,10 @@ def _place(base: Base, task: tasks.Task, what: str) -> Any:
 @cache
 def _fingerprint(task: tasks.Task) -> str:
     """Changes with the task's held-out rows, its limits, or the general text."""
-    rows = task.split(None).held_out[: max(task.scored_rows, HELD_OUT_ROWS, preference.PAIRS if task.pairs else 0)]
+    judged = preference.PAIRS if task.feedback != "answers" else 0
+    rows = (
+        task.split(None).held_out[: max(task.scored_rows, HELD_OUT_ROWS, judged)] + task.split(None).disliked[:judged]
+    )
     parts = [
         task.key,
         *task.probes,

@@ -1,6 +1,7 @@
 """What a model makes of pairs: how likely each answer is to it, and how often the better one wins.
 
-Shapes: P pairs. A log-probability is the sum over the tokens that a row learns, in nats, as in DPO (Rafailov et al. 2023).
+Shapes: P pairs, or P answers with a thumb up and Q with a thumb down. A log-probability is the sum over the tokens that a row learns, in
+nats, as in DPO (Rafailov et al. 2023).
 """
 
 from __future__ import annotations
@@ -32,6 +33,14 @@ def pairs(task: tasks.Task) -> tuple[Pair, ...]:
     return tuple(row for row in task.split(None).held_out[:PAIRS] if isinstance(row, Pair))
 
 
+def judged(task: tasks.Task) -> tuple[Sequence[Row], Sequence[Row]]:
+    """The held-out answers that are to gain, and those that are to lose: of pairs one each, of thumbs all there are."""
+    if task.thumbs:
+        split = task.split(None)
+        return split.held_out[:PAIRS], split.disliked[:PAIRS]
+    return pairs(task), [worse(pair) for pair in pairs(task)]
+
+
 @torch.no_grad()
 def log_probabilities(
     model: Any, base: Base, rows: Sequence[Row], task: tasks.Task, between: Callable[[], None] = lambda: None
@@ -49,20 +58,31 @@ def log_probabilities(
 
 @dataclass(frozen=True)
 class Preferences:
-    """Log-probabilities of the held-out pairs' answers, shape (P,) each."""
+    """Log-probabilities of the held-out answers, better and worse: shape (P,) each of P pairs; of thumbs of any number each."""
 
     better_P: Tensor
     worse_P: Tensor
+    paired: bool = True
 
     def metrics(self, base: Preferences | None = None) -> dict[str, float]:
         """How often the better answer is likelier; against a base also how often it gained. A tie is half a win."""
-        if not len(self.better_P):
+        if not len(self.better_P) or not len(self.worse_P):
             return {}
+        if not self.paired:
+            return self._of_thumbs(base)
         margin_P = self.better_P - self.worse_P
         found = {PREFERS.key: wins(margin_P)}
         if base is not None:
             found[GAINED.key] = wins(margin_P - (base.better_P - base.worse_P))
         return found
+
+    def _of_thumbs(self, base: Preferences | None) -> dict[str, float]:
+        """How often an answer that is liked gained more than one that is not, over all couples of both (the area under the ROC
+        curve). Answers to different prompts are only held against each other by what they gained."""
+        if base is None:
+            return {}
+        gain_P, gain_Q = self.better_P - base.better_P, self.worse_P - base.worse_P
+        return {GAINED.key: wins((gain_P[:, None] - gain_Q[None, :]).flatten())}
 
 
 def wins(margin_P: Tensor) -> float:
@@ -71,8 +91,7 @@ def wins(margin_P: Tensor) -> float:
 
 
 def measure(model: Any, base: Base, task: tasks.Task, between: Callable[[], None]) -> Preferences:
-    """How likely the held-out pairs' answers are to this model."""
-    held_out = pairs(task)
-    rows = [*held_out, *map(worse, held_out)]
-    both = log_probabilities(model, base, rows, task, between)
-    return Preferences(both[: len(held_out)], both[len(held_out) :])
+    """How likely the held-out answers that were judged are to this model."""
+    liked, disliked = judged(task)
+    both = log_probabilities(model, base, [*liked, *disliked], task, between)
+    return Preferences(both[: len(liked)], both[len(liked) :], not task.thumbs)

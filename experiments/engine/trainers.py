@@ -12,7 +12,7 @@ import logging
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -25,7 +25,7 @@ from transformers import PrinterCallback
 
 from experiments import methods, objectives, templates
 from experiments.catalog import tasks
-from experiments.catalog.tasks.base import Pair, Row
+from experiments.catalog.tasks.base import Pair, Row, Thumb
 from experiments.engine import data, paying
 from experiments.engine.models import Base, fresh
 from experiments.engine.trial import Trial, times_at
@@ -132,6 +132,23 @@ def _texts(order: Order, row: Row) -> tuple[Any, Callable[[str], Any]]:
     return prompt, lambda said: said + tail
 
 
+def _readable(order: Order, whole: bool = False) -> list[Row]:
+    """The training rows of whose answers something is left within the task's length, so that no trainer drops one on its way; `whole`:
+    all of them is. Raises `ValueError` where there is none."""
+    tokenizer, task = order.base.tokenizer, order.task
+
+    def is_readable(row: Row) -> bool:
+        sides = [row, replace(row, completion=row.rejected)] if isinstance(row, Pair) else [row]
+        found = [data.encode(tokenizer, side, task.max_length, task.template) for side in sides]
+        return all(e.start < len(e.ids) and not (whole and e.cut) for e in found)
+
+    rows = [row for row in task.split(None).train if is_readable(row)]
+    if not rows:
+        what = "is longer than" if whole else "has a prompt that alone fills"
+        raise ValueError(f"Every row {what} {task.max_length:,} tokens: raise the longest row, or bring shorter ones.")
+    return rows
+
+
 def _in_order(order: Order, rows: Sequence[Any], shown: Callable[[Any], dict[str, Any]], size: int) -> datasets.Dataset:
     """The rows as the steps read them, one after the other; trainers go through them as they stand."""
     known = [shown(row) for row in rows]
@@ -155,13 +172,13 @@ def _sft(order: Order, callback: Any) -> Any:
     return SFTTrainer(args=args, train_dataset=rows, **_parts(order, callback))
 
 
-def _pairs(order: Order) -> datasets.Dataset:
+def _pairs(order: Order, whole: bool = False) -> datasets.Dataset:
     def shown(row: Row) -> dict[str, Any]:
         assert isinstance(row, Pair)
         prompt, said = _texts(order, row)
         return {"prompt": prompt, "chosen": said(row.completion), "rejected": said(row.rejected)}
 
-    return _in_order(order, order.task.split(None).train, shown, order.spec.train.batch_size)
+    return _in_order(order, _readable(order, whole), shown, order.spec.train.batch_size)
 
 
 def _dpo(order: Order, callback: Any) -> Any:
@@ -175,17 +192,26 @@ def _dpo(order: Order, callback: Any) -> Any:
     return DPOTrainer(ref_model=order.reference(), args=args, train_dataset=_pairs(order), **_parts(order, callback))
 
 
+def _thumbs(row: Row) -> tuple[Thumb, ...]:
+    """An answer with its thumb; of a pair the better one with a thumb up, the worse one with a thumb down."""
+    if isinstance(row, Thumb):
+        return (row,)
+    assert isinstance(row, Pair)
+    return tuple(
+        Thumb(row.prompt, said, before=row.before, fields=row.fields, is_good=is_good)
+        for said, is_good in ((row.completion, True), (row.rejected, False))
+    )
+
+
 def _kto(order: Order, callback: Any) -> Any:
     from trl import KTOConfig, KTOTrainer
 
     goal: Any = order.spec.goal
-    pairs = order.task.split(None).train
-    thumbs = [(pair, is_good) for pair in pairs for is_good in (True, False)]
+    thumbs = [thumb for row in _readable(order) for thumb in _thumbs(row)]
 
-    def shown(thumb: tuple[Any, bool]) -> dict[str, Any]:
-        pair, is_good = thumb
-        prompt, said = _texts(order, pair)
-        return {"prompt": prompt, "completion": said(pair.completion if is_good else pair.rejected), "label": is_good}
+    def shown(thumb: Thumb) -> dict[str, Any]:
+        prompt, said = _texts(order, thumb)
+        return {"prompt": prompt, "completion": said(thumb.completion), "label": thumb.is_good}
 
     args = KTOConfig(
         **_common(order), beta=goal.beta, desirable_weight=goal.desirable_weight, undesirable_weight=goal.undesirable_weight,
@@ -203,7 +229,8 @@ def _reward(order: Order, callback: Any) -> Any:
         **_common(order), center_rewards_coefficient=goal.center or None, disable_dropout=False, max_length=None,
         train_sampling_strategy="sequential",
     )  # fmt: skip
-    return RewardTrainer(args=args, train_dataset=_pairs(order), **_parts(order, callback))
+    rows = _pairs(order, whole=True)  # a judge reads all of an answer
+    return RewardTrainer(args=args, train_dataset=rows, **_parts(order, callback))
 
 
 def _grpo(order: Order, callback: Any) -> Any:

@@ -23,8 +23,8 @@ class Objective:
     """One objective. `feeds`: what it reads of a task, answers to imitate, pairs of a better and a worse one, or prompts alone.
 
     `answers`: how many of them a step reads a row, unless its settings name a `group`. `rate`: its usual learning rate against the one
-    that is usual for the method. `scores`: what it trains gives an answer a
-    number instead of giving answers. `measures`: what its steps tell beside the loss, name → one sentence for a student.
+    that is usual for the method. `scores`: what it trains gives an answer a number instead of giving answers. `thumbs`: single answers
+    with a thumb will do for it, too. `measures`: what its steps tell beside the loss, name → one sentence for a student.
     """
 
     key: str
@@ -40,6 +40,7 @@ class Objective:
     answers: int = 1
     rate: float = 1.0
     scores: bool = False
+    thumbs: bool = False
     least_batch: int = 1
     measures: dict[str, str] = field(default_factory=dict)
 
@@ -52,6 +53,12 @@ class Objective:
         """How many answers a step reads."""
         return batch_size * int(getattr(goal, "group", self.answers))
 
+    def lacks(self, feedback: str) -> str:
+        """What rows of this kind ("answers", "pairs", "thumbs") lack for it, in the middle of a sentence; empty where they will do."""
+        if self.feeds != "pairs" or feedback == "pairs" or (feedback == "thumbs" and self.thumbs):
+            return ""
+        return "pairs of a better and a worse answer" + (", or answers with a thumb" if self.thumbs else "")
+
     def refusal(self, method: Method, task: Task | None) -> str:
         """Why this method or this task does not go with it, in one sentence; empty where both do."""
         if not self.is_trls:
@@ -62,6 +69,6 @@ class Objective:
             return f"TRL's {self.trainer} cannot read log-probabilities through {method.title}, which hides the model's head from it."
         if method.penalty:
             return f"{method.title} needs a term beside the loss, which TRL's {self.trainer} does not add."
-        if task is not None and self.feeds == "pairs" and not task.pairs:
-            return f"{self.title} needs pairs of a better and a worse answer; “{task.title}” has one answer a prompt."
+        if task is not None and (lacking := self.lacks(task.feedback)):
+            return f"{self.title} needs {lacking}; “{task.title}” has one answer a prompt."
         return ""

@@ -1,7 +1,7 @@
 """Kahneman-Tversky optimization: single answers with a thumb up or down, no pairs needed.
 
 Each answer's gain over the reference is held against the mean drift from it (KL), and losses weigh as a person feels them
-(Ethayarajh et al. 2024, equation 8). A pair of the task counts as one thumb up and one thumb down.
+(Ethayarajh et al. 2024, equation 8). A pair counts as one thumb up and one thumb down.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ OBJECTIVE = Objective(
     paper_url="https://arxiv.org/abs/2402.01306",
     feeds="pairs",
     answers=2,
+    thumbs=True,
     Settings=KtoSettings,
     rate=0.5,
     least_batch=2,

@@ -49,13 +49,28 @@ def test_rows_are_shown_as_they_are_trained_on_and_trained(visit):
     expect(stranger.page.locator("#results")).not_to_contain_text("It is")
 
 
-def test_a_bad_file_is_one_sentence_and_the_next_one_works(visit):
+def test_a_bad_file_is_one_sentence_and_pairs_brought_next_are_preferred(visit):
     room = visit()
-    room.choose("LoRA")
+    page = room.page
+    room.choose("LoRA", steps=2)
     bring(room, "a,b\n1,2,3\n")
-    expect(room.page.locator(".lab-own .problem")).to_contain_text("Line 2 has 3 cells")
-    bring(room)
-    expect(room.page.locator(".own-row").first).to_be_visible(timeout=30_000)
+    expect(page.locator(".lab-own .problem")).to_contain_text("Line 2 has 3 cells")
+    bring(
+        room,
+        "prompt,chosen,rejected\n" + "".join(f"What is {i}?,Gladly: {i}.,{PAYLOADS[i % 3]} {i}\n" for i in range(30)),
+    )
+    rows = page.locator(".own-row")
+    expect(rows.nth(1)).to_contain_text("the worse answer", timeout=30_000)
+    assert any(payload in rows.nth(1).locator("p").inner_text() for payload in PAYLOADS)
+    expect(page.locator("#own-objective")).to_have_value("dpo")
+    page.locator("#own-rejected").select_option("")  # nothing is worse than nothing: it is said, and nothing is lost
+    expect(page.locator("#cost")).to_contain_text("Put right")
+    page.locator("#own-rejected").select_option("rejected")
+    expect(rows.nth(1)).to_contain_text("the worse answer")
+    room.start()
+    room.wait_for_end("lora")
+    expect(page.locator("#table")).to_contain_text("pairs learnt")
+    assert page.evaluate("window.hit") is None
 
 
 def test_a_file_over_the_limit_is_refused_while_it_arrives(visit, app):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from experiments import methods, objectives, rewards, variants
-from experiments.catalog import tasks
 from experiments.catalog.tasks import Pair, concise, polite
 from experiments.catalog.tasks.base import GAINED, PREFERS, says
 from experiments.differences import sentence
@@ -43,7 +42,8 @@ def test_runs_of_before_keep_their_ids():
         ({"method": "adalora"}, "objective", "AdaLoRA needs a term beside the loss, which TRL's DPOTrainer does not add."),
         ({"method": "llama-adapter"}, "objective", "cannot read log-probabilities through LLaMA-Adapter"),
         ({"task": "pirate"}, "objective", "needs pairs of a better and a worse answer; “Talk like a pirate” has one answer"),
-        ({"task": "data:" + "0" * 32, "data": {"completion": "text"}}, "objective", "rows of your own have one."),
+        ({"task": "data:" + "0" * 32, "data": {"completion": "text"}}, "data", "and a worse answer: say which column"),
+        ({"task": "data:" + "0" * 32, "data": {"completion": "a", "label": "b"}}, "data", "say which column of your rows is rejected."),
         ({"goal": {"beta": 0}}, "goal.beta", "Beta must be more than 0."),
         ({"goal": {"beta": "much"}}, "goal.beta", "Beta must be a number."),
         ({"goal": {"gamma": 1}}, "goal.gamma", "There is no setting “gamma” here; there are beta, loss."),
@@ -76,7 +76,7 @@ def test_a_change_of_objective_brings_its_own_settings_and_rate():
     assert sentence([known, spec_of(goal={"beta": 0.5})]) == "Only beta: 0.3 → 0.5."
 
 
-@pytest.mark.parametrize("task", [t for t in tasks.TASKS if t.pairs], ids=lambda t: t.key)
+@pytest.mark.parametrize("task", [polite.TASK, concise.TASK], ids=lambda t: t.key)
 def test_pairs_are_enough_and_differ_in_one_thing(task):
     split = task.split()
     assert len(split.train) >= 150 and len(split.held_out) >= 60

@@ -122,7 +122,9 @@ def test_rows_are_made_of_parts_of_conversations_and_of_named_fields():
     bad = [[("user", "a")], [("assistant", "a")], [("tool", "x"), ("user", "a"), ("assistant", "b")], []]
     records = [{"m": [{"role": r, "content": t} for r, t in turns]} for turns in (talk, *bad)]
     found, _, left_out = choice.rows(tables.of_records(records), Columns(completion="m"), "chat")
-    assert found == [Row("c", "d", before=tuple(talk[:3]))] and left_out == {"empty": 0, "unfinished": 3}
+    assert found == [Row("c", "d", before=tuple(talk[:3]))] and {f: n for f, n in left_out.items() if n} == {
+        "unfinished": 3
+    }
 
 
 # the split
@@ -442,14 +444,17 @@ def test_any_rows_and_any_choice_are_a_run_or_one_sentence(found, given_columns,
         table = reading.read(data, "x.json")
         columns = specs.build(Columns, {**choice.guess(table), **given_columns, "max_length": longest})
         spec = specs.build(RunSpec, {"model": "a/b", "method": "lora", "task": keep.save(table, ANNA), "data": columns,
-                                     "template": template})  # fmt: skip
+                                     "template": template, "objective": "kto" if columns.label else "sft"})  # fmt: skip
         seen = preview.preview(table, columns, template, Letters().pair)
         task = tasks.of(spec)
     except (Unreadable, SpecError) as error:
         assert str(error).endswith((".", "}")) and "\n" not in str(error)
         return
     split = task.split()
-    assert (len(split.train), len(split.held_out)) == (seen.train, seen.held_out) and seen.held_out
+    assert (len(split.train), len(split.held_out) + len(split.disliked)) == (
+        seen.train,
+        seen.held_out,
+    ) and split.held_out
     for example, row in zip(seen.examples, split.train, strict=False):
         made = templates.encode(Letters().codec, row, columns.max_length, template)
         assert (example.as_json()["ids"], example.as_json()["in_loss"]) == (list(made.ids), list(made.in_loss))

@@ -173,7 +173,7 @@ WRONG = [
     ({"model": ""}, "model", "Model must not be empty."),
     ({"task": "pirat"}, "task",
      "There is no task “pirat”; the tasks are storyteller, new-facts, pirate, plain-english, sentiment, json, alpaca, "
-     "polite, concise. "
+     "polite, concise, plain-pairs, demo-pairs. "
      "Did you mean “pirate”?"),
     ({"method": "lorra"}, "method",
      "There is no method “lorra”; there are lora, prompt, prefix, p-tuning, ia3, layernorm, bitfit, partial, full, "

@@ -66,6 +66,8 @@ def test_rows_are_enough_and_whole(task):
         "new-facts": (128, 64),
         "polite": (150, 60),
         "concise": (150, 60),
+        "plain-pairs": (2800, 180),
+        "demo-pairs": (120, 40),
     }[task.key]
     assert len(split.train) >= least[0] and len(split.held_out) >= least[1]
     assert task.scored_rows <= len(split.held_out)
@@ -109,7 +111,8 @@ def test_perfect_answers_score_full_marks_and_metrics_are_declared(task):
 def test_unknown_task_is_one_sentence():
     with pytest.raises(tasks.UnknownTask) as caught:
         tasks.find("pirat")
-    named = "the tasks are storyteller, new-facts, pirate, plain-english, sentiment, json, alpaca, polite, concise."
+    named = "the tasks are storyteller, new-facts, pirate, plain-english, sentiment, json, alpaca, "
+    named += "polite, concise, plain-pairs, demo-pairs."
     assert str(caught.value) == f"There is no task “pirat”; {named} Did you mean “pirate”?"
     with pytest.raises(ValueError, match=f"{named}$"):
         tasks.find("xyz")

@@ -7,25 +7,28 @@ said of all rows is counted without tokens; how many will be cut is judged by th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from experiments import templates
 from experiments.catalog.own_data import columns as choice
 from experiments.catalog.own_data.columns import Columns
 from experiments.catalog.own_data.table import Table, Unreadable
-from experiments.catalog.own_data.task import Found, find
-from experiments.catalog.tasks.base import Row, normal
+from experiments.catalog.own_data.task import Found, find, identity
+from experiments.catalog.tasks.base import Pair, Row, Thumb, normal
 from experiments.templates import Codec
 
 SHOWN = 3
+ONE_SIDED = 0.8
+"""The share of pairs with the better answer on the same side in length, from which on it is said."""
 
 
 @dataclass(frozen=True)
 class Shown:
     """A row as it is trained on: its tokens as text, whether each counts in the loss, and where it is cut (None: nowhere).
 
-    Tokens from `cut_at` on are dropped; they are given to show what is lost, and never count.
+    Tokens from `cut_at` on are dropped; they are given to show what is lost, and never count. `worse`: the same prompt with the
+    other answer of a pair. `is_good`: the thumb of an answer that has one.
     """
 
     side: str
@@ -34,10 +37,15 @@ class Shown:
     in_loss: tuple[bool, ...]
     cut_at: int | None
     ends: bool
+    worse: Shown | None = None
+    is_good: bool | None = None
 
     def as_json(self) -> dict[str, Any]:
+        """For a pair, the worse answer stands under `rejected`; a thumb is `good`."""
         kept = len(self.ids) if self.cut_at is None else self.cut_at
+        judged: dict[str, Any] = {"rejected": self.worse.as_json()} if self.worse else {}
         return {
+            **(judged if self.is_good is None else {"good": self.is_good}),
             "side": self.side,
             "tokens": list(self.tokens[:kept]),
             "ids": list(self.ids[:kept]),
@@ -84,20 +92,28 @@ def preview(
     rows = found.split.train[first : first + count]
     examples = tuple(show(row, columns, template, codec) for row in rows) if codec else ()
     said = [*table.notes, *_of_template(table, found, template, codec, examples), *_of_rows(found, columns)]
-    said += _of_length(found, columns, rows, examples, _around(codec[0], template)) if codec and examples else []
+    both = [side for example in examples for side in (example, example.worse) if side]
+    said += _of_length(found, columns, rows, both, _around(codec[0], template)) if codec and examples else []
     return Preview(
         len(table.rows),
         table.columns,
         columns.chosen,
         len(found.split.train),
-        len(found.split.held_out),
+        len(found.split.held_out) + len(found.split.disliked),
         examples,
         tuple(dict.fromkeys(said)),
     )
 
 
 def show(row: Row, columns: Columns, template: str, codec: tuple[Codec, Any]) -> Shown:
-    """A row's tokens. Raises `Unreadable` where the model's chat template refuses the row."""
+    """A row's tokens, those of both answers of a pair. Raises `Unreadable` where the model's chat template refuses the row."""
+    shown = _shown(row, columns, template, codec)
+    if isinstance(row, Pair):
+        return replace(shown, worse=_shown(replace(row, completion=row.rejected), columns, template, codec))
+    return replace(shown, is_good=row.is_good) if isinstance(row, Thumb) else shown
+
+
+def _shown(row: Row, columns: Columns, template: str, codec: tuple[Codec, Any]) -> Shown:
     text, tokenizer = codec
     try:
         whole = templates.encode(text, row, None, template)
@@ -137,18 +153,16 @@ def _of_template(
 def _of_rows(found: Found, columns: Columns) -> list[str]:
     """Empty, doubled and leaked rows."""
     said = []
-    if empty := found.left_out["empty"]:
-        said.append(f"{_rows(empty)} with an empty answer {_is(empty)} left out.")
-    if odd := found.left_out["unfinished"]:
-        said.append(
-            f"{_rows(odd)} {_is(odd)} left out: the conversation has no answer to somebody, or a role that is unknown."
-        )
+    for fault, count in found.left_out.items():
+        if count:
+            said.append(choice.FAULTS[fault].format(rows=_rows(count), are=_is(count)))
     rows = found.rows
-    same = len(rows) - len({(row.prompt, row.completion, row.before) for row in rows})
+    said += _of_judgements(rows)
+    same = len(rows) - len(set(map(identity, rows)))
     if same:
         said.append(f"{_rows(same)} {_is(same)} a copy of another: what stands twice is learnt twice.")
     trained = {_key(row) for row in found.split.train}
-    leaked = sum(_key(row) in trained for row in found.split.held_out)
+    leaked = sum(_key(row) in trained for row in (*found.split.held_out, *found.split.disliked))
     if leaked:
         why = f" by the column “{columns.split}”" if found.held_out_by_column else ""
         said.append(
@@ -161,6 +175,25 @@ def _of_rows(found: Found, columns: Columns) -> list[str]:
     return said
 
 
+def _of_judgements(rows: Sequence[Row]) -> list[str]:
+    """What else than better or worse could be learnt of pairs, and what of thumbs is not imitated."""
+    pairs = [row for row in rows if isinstance(row, Pair)]
+    if disliked := sum(isinstance(row, Thumb) and not row.is_good for row in rows):
+        return [
+            f"{_rows(disliked)} {'has' if disliked == 1 else 'have'} a thumb down: where answers are imitated, without them."
+        ]
+    for side, longer in (
+        ("longer", sum(len(p.completion) > len(p.rejected) for p in pairs)),
+        ("shorter", sum(len(p.completion) < len(p.rejected) for p in pairs)),
+    ):
+        if pairs and longer >= ONE_SIDED * len(pairs):
+            share = 100 * longer / len(pairs)
+            return [
+                f"In {share:.0f} % of the pairs the better answer is the {side} one: its length alone may be what is learnt."
+            ]
+    return []
+
+
 def _around(codec: Codec, template: str) -> int:
     """Tokens that the template puts around a row."""
     return len(templates.encode(codec, Row("x", "x"), None, template).ids) - 2
@@ -169,19 +202,21 @@ def _around(codec: Codec, template: str) -> int:
 def _of_length(
     found: Found, columns: Columns, rows: Sequence[Row], examples: Sequence[Shown], around: int
 ) -> list[str]:
-    """How many rows are cut: exactly of those shown, by their characters of all."""
+    """How many rows are cut: exactly of those shown, by their characters of all. A pair is two, one for each of its answers."""
     said = []
+    what = "answers" if columns.rejected else "rows"
+    everything = [side for row in found.rows for side in _sides(row)]
     cut = sum(example.cut_at is not None for example in examples)
     silent = sum(example.cut_at is not None and not any(example.in_loss) for example in examples)
     own = sum(len(e.ids) - around for e in examples)
-    a_letter = max(own, 1) / max(1, sum(map(_characters, rows)))  # tokens
-    about = sum(around + a_letter * _characters(row) > columns.max_length for row in found.rows)
+    a_letter = max(own, 1) / max(1, sum(_characters(side) for row in rows for side in _sides(row)))  # tokens
+    about = sum(around + a_letter * _characters(side) > columns.max_length for side in everything)
     limit = f"{columns.max_length:,} tokens"
-    if cut and len(examples) == len(found.rows):
+    if cut and len(examples) == len(everything):
         said.append(f"{_rows(cut)} {_is(cut)} longer than {limit} and cut there.")
     elif cut or about:
         said.append(
-            f"About {about:,} of {len(found.rows):,} rows are longer than {limit} and cut there, judged by their characters;"
+            f"About {about:,} of {len(everything):,} {what} are longer than {limit} and cut there, judged by their characters;"
             f" of the {len(examples)} shown, {cut} {_is(cut)}."
         )
     if silent:
@@ -191,12 +226,17 @@ def _of_length(
     return said
 
 
+def _sides(row: Row) -> tuple[Row, ...]:
+    """The row with each of its answers."""
+    return (row, replace(row, completion=row.rejected)) if isinstance(row, Pair) else (row,)
+
+
 def _characters(row: Row) -> int:
     return len(row.prompt) + len(row.completion) + sum(len(text) for _, text in row.before)
 
 
 def _key(row: Row) -> tuple[str, str]:
-    """What two rows that say the same have in common, case and punctuation aside."""
+    """What two rows whose answer says the same have in common, case and punctuation aside."""
     return normal(row.prompt), normal(row.completion) or row.completion
 
 

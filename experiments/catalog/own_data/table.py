@@ -126,6 +126,8 @@ def cell(value: Any) -> Cell:
         return ""
     if isinstance(value, str):
         return clean(value)
+    if isinstance(value, Mapping) and (alone := _turn(value)):
+        return (alone,)
     if isinstance(value, (list, tuple)) and value and all(isinstance(v, Mapping) for v in value):
         turns = [_turn(v) for v in value]
         if all(turns):

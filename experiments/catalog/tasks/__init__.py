@@ -9,20 +9,35 @@ from typing import TYPE_CHECKING
 from experiments.catalog.tasks import (
     alpaca,
     concise,
+    demo_pairs,
     json_record,
     new_facts,
     pirate,
     plain_english,
+    plain_pairs,
     polite,
     sentiment,
     storyteller,
 )
-from experiments.catalog.tasks.base import Metric, Pair, Row, Split, Task, general_text
+from experiments.catalog.tasks.base import GAINED, PREFERS, Metric, Pair, Row, Split, Task, Thumb, general_text
 
 if TYPE_CHECKING:
     from experiments.specs import RunSpec
 
-__all__ = ["TASKS", "Metric", "Pair", "Row", "Split", "Task", "UnknownTask", "find", "general_text", "of"]
+__all__ = [
+    "TASKS",
+    "Metric",
+    "Pair",
+    "Row",
+    "Split",
+    "Task",
+    "Thumb",
+    "UnknownTask",
+    "find",
+    "general_text",
+    "metrics",
+    "of",
+]
 
 TASKS: tuple[Task, ...] = (
     storyteller.TASK,
@@ -34,6 +49,8 @@ TASKS: tuple[Task, ...] = (
     alpaca.TASK,
     polite.TASK,
     concise.TASK,
+    plain_pairs.TASK,
+    demo_pairs.TASK,
 )
 
 
@@ -60,8 +77,16 @@ def of(spec: RunSpec) -> Task:
     """The task of a run, with its template; a visitor's rows are opened. Raises UnknownTask, or ValueError where rows are
     gone or their columns are not there.
     """
+    from experiments import objectives
     from experiments.catalog.own_data import task
 
     if spec.data is not None:
-        return task.of(spec.task, spec.data, spec.template)
+        judged = objectives.find(spec.objective).feeds == "pairs"
+        return task.of(spec.task, spec.data, spec.template, only_good=not judged)
     return replace(find(spec.task), template=spec.template)
+
+
+def metrics(spec: RunSpec) -> tuple[Metric, ...]:
+    """How the results of a run are called, known from its spec alone."""
+    judged = {"pairs": (PREFERS, GAINED), "thumbs": (GAINED,)}.get(spec.data.feedback, ()) if spec.data else ()
+    return (*find(spec.task).metrics, *judged)

@@ -37,6 +37,13 @@ class Pair(Row):
 
 
 @dataclass(frozen=True)
+class Thumb(Row):
+    """One answer by itself, with a thumb up (`is_good`) or down."""
+
+    is_good: bool = True
+
+
+@dataclass(frozen=True)
 class Metric:
     """One number of a task: its key in the scores, what to call it, its unit ("%" or "0–100") and one sentence for a
     student.
@@ -55,17 +62,22 @@ PREFERS = Metric(
 )  # fmt: skip
 GAINED = Metric(
     "gained", "Pairs learnt", "%",
-    "Of 100 held-out pairs, in how many the better answer gained on the worse one against the base; 50 is chance.",
+    "Of 100 held-out pairs (of thumbs: each answer with a thumb up beside each with a thumb down), in how many the better answer gained "
+    "on the worse one against the base; 50 is chance.",
 )  # fmt: skip
 """Of tasks with pairs: measured on the model, where scores are of answers alone."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """The rows to train on and the rows kept back; both in a fixed, mixed order, so any first N are a fair sample."""
+    """The rows to train on and the rows kept back; both in a fixed, mixed order, so any first N are a fair sample.
+
+    `disliked`: answers kept back that got a thumb down. Nobody wants them said, so only what training did to them is measured.
+    """
 
     train: tuple[Row, ...]
     held_out: tuple[Row, ...]
+    disliked: tuple[Row, ...] = ()
 
 
 def no_baselines(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
@@ -84,7 +96,8 @@ class Task:
     out rows are answered for the metrics. `max_length`: tokens of prompt and completion together at which a row is cut.
     `baselines(rows)`: name → scores of doing without a model, e.g. echoing the prompt. `probe_rows`: the rows behind the
     probes, where a prompt alone does not make the question. `template`: how rows become tokens (`experiments.templates`).
-    `pairs`: its rows are `Pair`s, so that preferences can be learnt from them; held-out pairs are measured, too.
+    `pairs`: its rows are `Pair`s, so that preferences can be learnt from them; held-out pairs are measured, too. `thumbs`: its rows
+    are `Thumb`s, of which some objectives learn the same.
     """
 
     key: str
@@ -104,6 +117,12 @@ class Task:
     probe_rows: tuple[Row, ...] = ()
     template: str = "chat"
     pairs: bool = False
+    thumbs: bool = False
+
+    @property
+    def feedback(self) -> str:
+        """What its rows are: "pairs", "thumbs", or "answers" without a judgement."""
+        return "pairs" if self.pairs else "thumbs" if self.thumbs else "answers"
 
     def split(self, progress: Progress | None = None) -> Split:
         """The rows, loaded once in a process. Raises ResourceError where a resource cannot be brought."""

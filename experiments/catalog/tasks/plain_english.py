@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from experiments.catalog.cache import Progress, ResourceError, cache_folder, make_once
 from experiments.catalog.resources import find, get
@@ -28,14 +29,18 @@ def load(progress: Progress | None = None) -> Split:
     """3,000 training and 200 held-out verses, from the lab's cache or built from the three texts (some ten seconds,
     once).
     """
+    parts: dict[str, list[Row]] = {"train": [], "held_out": []}
+    for row in rows(progress):
+        parts[row["split"]].append(Row(row["prompt"], row["completion"]))
+    return Split(tuple(parts["train"]), tuple(parts["held_out"]))
+
+
+def rows(progress: Progress | None = None) -> list[dict[str, Any]]:
+    """Each verse as {"id", "split", "prompt", "completion"}."""
     file = make_once(
         cache_folder() / "tasks" / f"{BUILT}.jsonl", lambda partial: _build(partial, progress), progress=progress
     )
-    parts: dict[str, list[Row]] = {"train": [], "held_out": []}
-    for line in file.read_text(encoding="utf8").splitlines():
-        row = json.loads(line)
-        parts[row["split"]].append(Row(row["prompt"], row["completion"]))
-    return Split(tuple(parts["train"]), tuple(parts["held_out"]))
+    return [json.loads(line) for line in file.read_text(encoding="utf8").splitlines()]
 
 
 def _build(partial: Path, progress: Progress | None) -> None:
@@ -46,7 +51,7 @@ def _build(partial: Path, progress: Progress | None) -> None:
     basic = _by_printed_numbers(texts["bbe"], sorted(old))
     pairs = {}
     for verse, text in old.items():
-        prompt, reference = _typed(re.sub(r"[\[\]]", "", text)), _typed(basic.get(verse, ""))
+        prompt, reference = typed(re.sub(r"[\[\]]", "", text)), typed(basic.get(verse, ""))
         fits = all(
             SHORTEST <= len(side) <= LONGEST and not re.search(r"[\d\[\]]", side) for side in (prompt, reference)
         )
@@ -127,7 +132,7 @@ def _by_printed_numbers(path: Path, verses: Sequence[int]) -> dict[int, str]:
     return {verse: " ".join(text[begin : stops[start]].split()) for verse, (start, begin) in placed.items()}
 
 
-def _typed(text: str) -> str:
+def typed(text: str) -> str:
     """Apostrophes and ligatures as one types them: the two translations were typeset differently."""
     return text.replace("’", "'").replace("æ", "ae").replace("Æ", "Ae")
 
