@@ -49,8 +49,8 @@ def _goes_with(source: RunSpec, spec: RunSpec, run_id: str, field: str) -> None:
     """Raise `SpecError` where one run cannot build on another."""
     if (source.model, source.weights) != (spec.model, spec.weights):
         raise SpecError([Problem(field, f"Run {run_id} was trained on another base model.")])
-    if source.task.startswith("data:") and source.task != spec.task:
-        said = f"Run {run_id} is on own rows; it can only be used in a run on the same rows, which stays as private."
+    if source.task.startswith("data:") and not spec.task.startswith("data:"):
+        said = f"Run {run_id} is on own rows; it can only be used in a run on own rows, which stays as private."
         raise SpecError([Problem(field, said)])
 
 

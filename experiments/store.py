@@ -4,7 +4,7 @@ A run id (the hash of its spec) can have several attempts: a failed or stopped o
 another. The state of an attempt is its last event, never a column of its own. Who wants a run is kept beside it: it is
 stopped when nobody does any more. Nothing here decides when anything runs: see `jobs`. The tables `shelf`, `gists` and
 `swept` are written by `shelf` and `gists`: what owners call their runs, and numbers that could be made anew from events;
-`sweeps` and `cells` by `sweeps.table`, `comparisons` by `comparison.table`.
+`sweeps` and `cells` by `sweeps.table`, `comparisons` by `comparison.table`, `votes` by `votes`.
 """
 
 from __future__ import annotations
@@ -51,6 +51,8 @@ CREATE TABLE IF NOT EXISTS cells (
 CREATE TABLE IF NOT EXISTS comparisons (
     comparison_id TEXT, owner TEXT, spec TEXT, fits TEXT, state TEXT, sentence TEXT, created_s REAL, began_s REAL,
     ended_s REAL, writer TEXT, workers INTEGER, PRIMARY KEY (comparison_id, owner)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS votes (
+    owner TEXT, asked TEXT, time_s REAL, body TEXT, PRIMARY KEY (owner, asked)) WITHOUT ROWID;
 """
 END_KINDS = tuple(kind.model_fields["kind"].default for kind in events.END)
 
@@ -122,7 +124,7 @@ class Store:
 
     @property
     def connection(self) -> sqlite3.Connection:
-        """This thread's connection, for `shelf` and `gists`."""
+        """This thread's connection, for `shelf`, `gists` and `votes`."""
         return self._db
 
     @contextmanager

@@ -29,6 +29,7 @@ from lab_app import (
     live,
     sentences,
     visitor,
+    voting,
 )
 from lab_app.align_form import Form
 from lab_app.lab import Lab
@@ -89,6 +90,7 @@ def build(lab: Lab, page: Page, room: Room) -> None:
     _wire(lab, page, room, form, parts)
     _wire_form(lab, page, room, form, hack)
     align_score.wire(lab, box, view, page.saved)
+    voting.build(lab, page, room)
 
 
 def _wire(lab: Lab, page: Page, room: Room, form: Form, parts: Parts) -> None:

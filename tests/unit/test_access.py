@@ -41,7 +41,7 @@ def test_finished_runs_of_the_same_base_can_be_built_on(store):
     assert refused(store, fused(*runs, weights="other")).endswith("was trained on another base model.")
 
 
-def test_runs_on_own_rows_are_their_owners_and_stay_in_runs_on_those_rows(store):
+def test_runs_on_own_rows_are_their_owners_and_stay_in_runs_on_own_rows(store):
     rows = {"task": "data:" + "0" * 32, "data": {"completion": "text"}}
     own = build(**rows), build(**rows, seed=1)
     for run in own:
@@ -67,6 +67,11 @@ def test_a_stage_begins_with_runs_that_its_owner_may_use(store):
     assert said(build(method="lora", after="0" * 12)) == "after: Run “000000000000” is not a run of this lab."
     assert "another base model" in said(build(method="lora", after=first.run_id, weights="other"))
     assert "on own rows" in said(build(method="lora", after=own.run_id))
-    assert said(build(method="lora", after=own.run_id, **rows), "bob").startswith("after: There is no run")
+    others = rows | {
+        "task": "data:" + "1" * 32
+    }  # as private, so votes on a run that was trained on votes can train it further
+    access.require_stages(store, build(method="lora", after=own.run_id, **others), "ann")
+    for private in (rows, others):
+        assert said(build(method="lora", after=own.run_id, **private), "bob").startswith("after: There is no run")
     paid = {"objective": "grpo", "goal": {"judge": own.run_id}}
     assert said(build(method="lora", **paid)).startswith("goal.judge: ")
