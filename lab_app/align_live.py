@@ -83,7 +83,7 @@ def ask(
         questions = [row.prompt for row in path.prompts(first)]
         wish = {
             "model": first.model, "weights": first.weights, "runs": [r.run_id for r in answering], "prompt": questions[0],
-            "more": questions[1:], "max_new_tokens": tasks.find(first.task).max_new_tokens,
+            "more": questions[1:], "max_new_tokens": tasks.of(first).max_new_tokens,
         }  # fmt: skip
         key = lab.jobs.ask(specs.build(SampleSpec, wish), owner).key
     except (QueueFull, ValueError) as error:  # a `SpecError`, or rows that are gone, too

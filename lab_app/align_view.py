@@ -36,7 +36,7 @@ Won = dict[str, path.Wins]
 
 def table(records: Sequence[Record], won: Won | None = None) -> dict[str, Any]:
     """One row a stage: what it brought on held-out pairs and answers, what it forgot, what it took."""
-    known = tasks.find(records[0].spec.task).metrics if records else ()
+    known = tasks.metrics(records[0].spec) if records else ()
     metrics = [m for m in known if any(m.key in (look.metrics or {}) for r in records for look in r.held_out)] or known
     columns = [
         column("stage", number=False), column("state", number=False),
