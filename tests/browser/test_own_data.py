@@ -63,10 +63,14 @@ def test_a_bad_file_is_one_sentence_and_pairs_brought_next_are_preferred(visit):
     expect(rows.nth(1)).to_contain_text("the worse answer", timeout=30_000)
     assert any(payload in rows.nth(1).locator("p").inner_text() for payload in PAYLOADS)
     expect(page.locator("#own-objective")).to_have_value("dpo")
+    cost = page.locator("#cost")
+    expect(cost).not_to_contain_text("Put right")  # the form has the rows
     page.locator("#own-rejected").select_option("")  # nothing is worse than nothing: it is said, and nothing is lost
-    expect(page.locator("#cost")).to_contain_text("Put right")
+    expect(cost).to_contain_text("Put right")
+    expect(rows.nth(1)).not_to_contain_text("the worse answer")
     page.locator("#own-rejected").select_option("rejected")
     expect(rows.nth(1)).to_contain_text("the worse answer")
+    expect(cost).not_to_contain_text("Put right")
     room.start()
     room.wait_for_end("lora")
     expect(page.locator("#table")).to_contain_text("pairs learnt")
