@@ -19,7 +19,7 @@ from experiments.store import Store
 ENOUGH = own_task.FEWEST
 MOST = 1000
 """Votes of one visitor."""
-COLUMNS = Columns(prompt="prompt", completion="chosen", rejected="rejected", max_length=256)
+COLUMNS = Columns.model_validate({"prompt": "prompt", "completion": "chosen", "rejected": "rejected"})
 
 
 class Vote(BaseModel):

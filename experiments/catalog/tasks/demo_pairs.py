@@ -25,7 +25,8 @@ def load(progress: Progress | None = None) -> Split:
     file = get(find("dpo-demo"), progress).path / "dpo_en_demo.json"
     try:
         found = table.of_records(json.loads(file.read_text("utf8")))
-        parts = columns.Columns(prompt="conversations", completion="chosen", rejected="rejected")
+        named = {"prompt": "conversations", "completion": "chosen", "rejected": "rejected"}
+        parts = columns.Columns.model_validate(named)
         rows, _, _ = columns.rows(found, parts, "chat")
     except (ValueError, TypeError) as error:
         raise ResourceError(f"The fetched {file.name} is damaged.") from error
