@@ -118,7 +118,7 @@ def _wire_votes(lab: Lab, page: Page, room: Room, parts: Parts) -> None:
         kept = visitor.welcome(kept)
         try:
             if shown:
-                votes.cast(lab.store, kept["owner"], Vote(**shown, better=side))
+                votes.cast(lab.store, kept["owner"], Vote.model_validate({**shown, "better": side}))
             said: Any = {"lines": ["Ask for two answers first."]} if not shown else gr.skip()
         except ValueError as error:
             said = {"tone": "bad", "lines": [str(error)]}

@@ -214,8 +214,8 @@ def base_pairs(base: Base, task: tasks.Task, between: Callable[[], None]) -> pre
         return [found.better_P.tolist(), found.worse_P.tolist()]
 
     better, worse = _kept(base, task, "pairs", ask) if task.feedback != "answers" else ([], [])
-    known = (torch.tensor(side, dtype=torch.float64) for side in (better, worse))
-    return preference.Preferences(*known, paired=not task.thumbs)
+    better_P, worse_P = (torch.tensor(side, dtype=torch.float64) for side in (better, worse))
+    return preference.Preferences(better_P, worse_P, not task.thumbs)
 
 
 def pair_metrics(model: Any, base: Base, task: tasks.Task, between: Callable[[], None]) -> dict[str, float]:
