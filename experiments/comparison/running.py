@@ -22,7 +22,7 @@ from experiments.jobs import Jobs, QueueFull
 from experiments.questions import CalibrateSpec
 from experiments.specs import RunSpec, SpecError
 from experiments.store import Key
-from experiments.sweeps.running import Stopped, Sweeper
+from experiments.sweeps.running import Stopped, Sweeper, in_thread
 from experiments.sweeps.table import State
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ class Comparer:
 
     def __init__(self, sweeper: Sweeper):
         self.sweeper, self.store = sweeper, sweeper.store
-        self._threads: dict[tuple[str, str], threading.Thread] = {}
+        self._ended: dict[tuple[str, str], threading.Event] = {}
         self._lock = threading.Lock()
 
     def start(self, spec: ComparisonSpec, owner: str) -> str:
@@ -44,11 +44,8 @@ class Comparer:
             part(spec, run)
         with self._lock:
             if table.open_comparison(self.store, spec, owner, len(self.sweeper.queues)):
-                thread = threading.Thread(
-                    target=_Comparison(self, spec, owner).run, name=f"comparison {spec.comparison_id}", daemon=True
-                )
-                self._threads[spec.comparison_id, owner] = thread
-                thread.start()
+                whole = _Comparison(self, spec, owner)
+                self._ended[spec.comparison_id, owner] = in_thread(whole.run, f"comparison {spec.comparison_id}")
         return spec.comparison_id
 
     def resume(self) -> list[str]:
@@ -69,10 +66,8 @@ class Comparer:
 
     def wait(self, comparison_id: str, owner: str, timeout_s: float | None = None) -> bool:
         """Block until this comparison has ended; False where the time ran out first."""
-        thread = self._threads.get((comparison_id, owner))
-        if thread:
-            thread.join(timeout_s)
-        return not (thread and thread.is_alive())
+        ended = self._ended.get((comparison_id, owner))
+        return ended is None or ended.wait(timeout_s)
 
 
 class _Comparison:

@@ -44,7 +44,7 @@ class Sweeper:
 
     def __init__(self, store: Store, queues: Sequence[Jobs], home: Path):
         self.store, self.queues, self.home = store, tuple(queues), home
-        self._threads: dict[tuple[str, str], threading.Thread] = {}
+        self._ended: dict[tuple[str, str], threading.Event] = {}
         self._lock = threading.Lock()
         self._closed = False
 
@@ -75,10 +75,8 @@ class Sweeper:
 
     def wait(self, sweep_id: str, owner: str, timeout_s: float | None = None) -> bool:
         """Block until this sweep has ended; False where the time ran out first."""
-        thread = self._threads.get((sweep_id, owner))
-        if thread:
-            thread.join(timeout_s)
-        return not (thread and thread.is_alive())
+        ended = self._ended.get((sweep_id, owner))
+        return ended is None or ended.wait(timeout_s)
 
     def close(self) -> None:
         """Leave the sweeps as they are, to be resumed."""
@@ -90,9 +88,21 @@ class Sweeper:
         return self._closed or any(queue.closed for queue in self.queues)
 
     def _begin(self, spec: SweepSpec, owner: str) -> None:
-        thread = threading.Thread(target=_Sweep(self, spec, owner).run, name=f"sweep {spec.sweep_id}", daemon=True)
-        self._threads[spec.sweep_id, owner] = thread
-        thread.start()
+        self._ended[spec.sweep_id, owner] = in_thread(_Sweep(self, spec, owner).run, f"sweep {spec.sweep_id}")
+
+
+def in_thread(run: Callable[[], None], name: str) -> threading.Event:
+    """Run it in a thread of its own; the event says that it has ended. Not by `join`: Ctrl-C in one takes the thread for ended."""
+    ended = threading.Event()
+
+    def to_its_end() -> None:
+        try:
+            run()
+        finally:
+            ended.set()
+
+    threading.Thread(target=to_its_end, name=name, daemon=True).start()
+    return ended
 
 
 class _Sweep:
