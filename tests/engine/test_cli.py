@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +21,7 @@ import pytest
 
 from experiments import methods, objectives
 from experiments.catalog.tasks import TASKS
+from experiments.store import Key, Store
 
 ROOT = Path(__file__).parents[2]
 KEYS = {"run_id", "status", "spec", "trainable", "total", "curve", "metrics", "elapsed_s", "peak_mb", "adapter_path"}
@@ -378,3 +382,45 @@ def test_a_sweep_from_the_command_line(lab, home, first):
     assert all(c["spec"]["settings"]["rank"] in (4, 2) and c["metrics"]["held_out"] > 0 for c in found["cells"])
     wrong = lab("sweep", "--base", str(spec), "--axis", "method.rnk=1,2", "--json")
     assert wrong.returncode == 2 and "rank" in wrong.stderr and "Traceback" not in wrong.stderr
+
+
+def test_ctrl_c_loses_no_step_of_a_comparison_and_the_same_command_goes_on(home, tiny, first):
+    """Ctrl+C as a terminal sends it, to the whole group of processes, in the middle of a run; then the same command once more."""
+    store = Store(home / "lab.sqlite")
+    command = ["compare", "--model", "tiny", "--task", "pirate", "--methods", "lora", "--budget-steps", "5000", "--train",
+               "batch_size=2", "--rates", "1", "--seeds", "7", "--workers", "1", "--json"]  # fmt: skip
+
+    def told(attempt: int) -> list[Any]:
+        entries = [e for e in store.entries("train", limit=20) if '"steps":5000' in e.spec]
+        return [row.event for row in store.events(Key(entries[0].key.run_id, attempt))] if entries else []
+
+    def interrupted(attempt: int, steps: int) -> list[Any]:
+        """The events of this attempt, interrupted when it had taken so many steps."""
+        environment = {**os.environ, "LAB_HOME": str(home), "LAB_MODELS": f"tiny={tiny}", "COLUMNS": "80"}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "experiments", *command], cwd=ROOT, env=environment, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
+        )  # fmt: skip
+        try:
+            while sum(e.kind == "stepped" for e in told(attempt)) < steps:
+                assert process.poll() is None, process.communicate()
+                time.sleep(0.05)
+            os.killpg(process.pid, signal.SIGINT)
+            out, err = process.communicate(timeout=200)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        assert process.returncode == 1 and json.loads(out)["state"] == "stopped", err
+        assert "what is done stays" in err and "Traceback" not in err
+        return told(attempt)
+
+    def losses(events: list[Any]) -> list[float]:
+        return [e.loss for e in events if e.kind == "stepped"]
+
+    before = interrupted(1, 3)
+    done = losses(before)
+    assert before[-1].kind == "cancelled" and before[-1].step == len(done) >= 3
+    after = interrupted(2, len(done) + 2)
+    assert next(e.resumed_at for e in after if e.kind == "started") == len(done)  # not one is taken again
+    assert losses(after)[: len(done)] == done and len(losses(after)) >= len(done) + 2
