@@ -22,8 +22,8 @@ from lab_app.lab import Lab
 
 INTRO = "You do not see what made them differ, and there is nothing to see: the same model was asked twice."
 SIDES = {"left": "Left is better", "neither": "No difference", "right": "Right is better"}
-PROMPTS = {"lab-nano": "storyteller"}
-"""The task whose questions are suggested, for a model that knows a world of its own; of any other those of the task `polite`."""
+PROMPTS = "polite"
+"""The task whose questions are suggested."""
 TRIES = 4
 """How often it is asked again where both answers are the same."""
 
@@ -46,9 +46,9 @@ def model_of(lab: Lab, chosen: Any, owner: str) -> str:
     return run.spec.model if run else str(chosen or "")
 
 
-def suggestion(model: str, cast: list[Vote]) -> str:
-    """A question to vote on: the next one of the model's task, as often as there are votes."""
-    rows = tasks.find(PROMPTS.get(model, "polite")).split().train
+def suggestion(cast: list[Vote]) -> str:
+    """A question to vote on: the next one of the task, as often as there are votes."""
+    rows = tasks.find(PROMPTS).split().train
     return rows[len(cast) % len(rows)].prompt
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 COMMON: dict[str, Any] = {"concurrency_limit": 8, **QUIET, "queue": True}
 TAIL: dict[str, Any] = {"concurrency_limit": None, "trigger_mode": "multiple", **QUIET, "queue": True}
-STEPS, TEMPERATURE = 40, 0.8
+STEPS = 40
 
 
 @dataclass(frozen=True)
@@ -67,9 +67,9 @@ def build(lab: Lab, page: Page, room: Room) -> None:
     ):
         with gr.Column(scale=2, min_width=320):
             who = gr.Dropdown([], label="Who answers?", elem_id="vote-who", interactive=True)
-            help = "A question of a task, or one of your own."
+            help = "A question of the task “Answer politely”; or your own."
             prompt = controls.field("prompt", SampleSpec.model_fields["prompt"], "vote", default="", help=help)
-            temperature = controls.field("temperature", SampleSpec.model_fields["temperature"], "vote", TEMPERATURE)
+            temperature = controls.field("temperature", SampleSpec.model_fields["temperature"], "vote", 1.0)
             ask = gr.Button("Two answers", variant="primary", elem_id="vote-ask")
         with gr.Column(scale=5, min_width=340):
             status = drawn.status({"lines": [ballot.INTRO]}, "vote-status")
@@ -105,9 +105,8 @@ def _wire_votes(lab: Lab, page: Page, room: Room, parts: Parts) -> None:
         owner = visitor.owner(kept)
         known = ballot.choices(lab, owner)
         chosen = chosen if chosen in [key for _, key in known] else known[0][1] if known else None
-        model = ballot.model_of(lab, chosen, owner)
-        cast = votes.of(lab.store, owner, model)
-        return gr.update(choices=known, value=chosen), ballot.suggestion(model, cast), *ballot.counter(cast)
+        cast = votes.of(lab.store, owner, ballot.model_of(lab, chosen, owner))
+        return gr.update(choices=known, value=chosen), ballot.suggestion(cast), *ballot.counter(cast)
 
     def ask(chosen: Any, prompt: str, temperature: Any, kept: Any, mine: live.Seat) -> Iterator[Any]:
         owner = visitor.owner(kept)
@@ -122,16 +121,13 @@ def _wire_votes(lab: Lab, page: Page, room: Room, parts: Parts) -> None:
             said: Any = {"lines": ["Ask for two answers first."]} if not shown else gr.skip()
         except ValueError as error:
             said = {"tone": "bad", "lines": [str(error)]}
-        model = ballot.model_of(lab, chosen, kept["owner"])
-        cast = votes.of(lab.store, kept["owner"], model)
+        cast = votes.of(lab.store, kept["owner"], ballot.model_of(lab, chosen, kept["owner"]))
         closed = [gr.update(interactive=False)] * len(ballot.SIDES)
-        return kept, said, None, *closed, ballot.suggestion(model, cast), *ballot.counter(cast)
+        return kept, said, None, *closed, ballot.suggestion(cast), *ballot.counter(cast)
 
     def recount(chosen: Any, kept: Any) -> tuple[Any, ...]:
         owner = visitor.owner(kept)
-        model = ballot.model_of(lab, chosen, owner)
-        cast = votes.of(lab.store, owner, model)
-        return ballot.suggestion(model, cast), *ballot.counter(cast)
+        return ballot.counter(votes.of(lab.store, owner, ballot.model_of(lab, chosen, owner)))
 
     def forget(chosen: Any, kept: Any) -> tuple[Any, ...]:
         owner = visitor.owner(kept)
@@ -147,7 +143,7 @@ def _wire_votes(lab: Lab, page: Page, room: Room, parts: Parts) -> None:
         outputs = [saved, parts.status, parts.pair, *parts.sides.values(), parts.prompt.widget, *counter]
         cast = button.click(partial(vote, side), [parts.pair, who, saved], outputs, **COMMON)
         cast.then(ask, inputs, parts.asked, **TAIL)
-    who.change(recount, [who, saved], [parts.prompt.widget, *counter], **QUIET)
+    who.change(recount, [who, saved], counter, **QUIET)
     parts.forget.click(forget, [who, saved], counter, **QUIET)
 
 

@@ -146,4 +146,4 @@ def test_a_question_that_cannot_be_asked_is_one_sentence(lab, data, words):
 def test_the_bases_that_are_here_can_answer(lab):
     assert ("Lab Nano, the base", "lab-nano") in ballot.choices(lab, ANNA)
     assert ballot.model_of(lab, "lab-nano", ANNA) == "lab-nano" and ballot.run_of(lab, "0123456789ab", ANNA) is None
-    assert len({ballot.suggestion(m, cast) for m in ("lab-nano", "any") for cast in ([], [vote(1)])}) == 4
+    assert ballot.suggestion([]) != ballot.suggestion([vote(1)])
