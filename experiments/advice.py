@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from experiments import methods
+from experiments import methods, objectives
 from experiments.methods.lora import LoraSettings
 from experiments.specs import RunSpec
 
@@ -170,7 +170,12 @@ def _course(record: Record) -> Iterator[Advice]:
             "train.patience",
             f"Stopped early at step {record.finished.stopped_at}; the best look was at step {looks[-1].step}.",
         )
-    elif len(looks) > 1 and looks[0].held_out_loss and looks[-1].held_out_loss:
+    elif (  # of answers to imitate: what learns from preferences or rewards is not out to lower it
+        objectives.find(record.spec.objective).feeds == "answers"
+        and len(looks) > 1
+        and looks[0].held_out_loss
+        and looks[-1].held_out_loss
+    ):
         first, last, best = looks[0], looks[-1], min(looks, key=lambda e: e.held_out_loss or math.inf)
         assert first.held_out_loss and last.held_out_loss and best.held_out_loss
         if last.held_out_loss > best.held_out_loss * (1 + TURNED) and best.step > 0:

@@ -116,6 +116,11 @@ def test_an_adapter_that_changed_nothing_is_told_why():
     assert found.sentence.endswith("the warm-up never ended.")
 
 
+def test_a_run_that_learns_from_preferences_is_not_told_that_the_loss_stood_still():
+    still = [look(0, 4.0), look(40, 3.99), END]
+    assert advice.after(record(spec().model_copy(update={"objective": "dpo"}), *still)) == []
+
+
 def test_a_good_run_and_one_under_way_get_none():
     good = [started(without_end=0.0), BASE, look(0, 4.0), look(40, 2.0, general_loss=3.1, largest_logit_change=9.0)]
     assert advice.after(record(spec(), *good)) == []
