@@ -9,8 +9,6 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 MIRRORS := $(VENV)-mirrors
-# One more than the cores: a test in the browser waits more than it computes.
-PROCESSES ?= $(shell $(PYTHON) -c "import os; print(min(4, 1 + os.cpu_count()))")
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: run test check bench setup screenshots clean
@@ -21,7 +19,7 @@ run: $(VENV)/run.stamp
 setup: $(VENV)/dev.stamp
 
 test: setup $(MIRRORS)/stamp
-	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 	$(MIRRORS)/bin/python -m pytest tests/mirrors
 
 check: setup

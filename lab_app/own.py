@@ -26,9 +26,7 @@ MARKUP = '<section class="lab-setup lab-own" hidden aria-label="Your own rows"><
 IMITATE = "sft"
 MOST_TOKENS = 400
 """Of a row on the screen; the rest is counted, not drawn."""
-EVENT: dict[str, Any] = {
-    "concurrency_limit": 2, "trigger_mode": "always_last", "show_progress": "hidden", "api_visibility": "private",
-}  # fmt: skip
+EVENT: dict[str, Any] = {"concurrency_limit": 2, "show_progress": "hidden", "api_visibility": "private"}
 
 
 def build(saved: gr.BrowserState, group: str = "", after: str = "#rows") -> gr.HTML:

@@ -88,6 +88,7 @@ def test_axis_zoom_and_legend_survive_updates(training):
 
 def test_dragging_zooms_and_hovering_reads_values(training):
     room, chart = training, training.chart
+    chart.locator("svg").scroll_into_view_if_needed()
     box = chart.locator("svg").bounding_box()
     room.page.mouse.move(box["x"] + 80, box["y"] + 100)
     expect(chart.locator(".tip")).to_contain_text(re.compile(r"step \d+"))

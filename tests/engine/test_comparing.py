@@ -95,7 +95,7 @@ def test_stopped_it_keeps_what_is_done_and_goes_on_where_it_was(comparer):
 
 def test_equal_seconds_are_measured_first_and_kept(comparer):
     asked = spec(
-        ["lora"], rates=1, seeds=[0], budget={"kind": "seconds", "amount": 0.2}, train={"batch_size": 2, "steps": 3}
+        ["lora"], rates=1, seeds=[0], budget={"kind": "seconds", "amount": 1}, train={"batch_size": 2, "steps": 3}
     )
     found = compared(comparer, asked)
     steps = found.rows[0].run.train.steps
