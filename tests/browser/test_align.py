@@ -1,5 +1,5 @@
-"""The Align tab: three stages from one press, a wrong value at its field, base and stages answering side by side; TRL's curve over ours,
-and a reward model that scores what is typed and can be chosen to pay."""
+"""The Align tab: three stages from one press, a wrong value at its field, base and stages answering side by side; and a reward
+model that scores what is typed and can be chosen to pay."""
 
 from __future__ import annotations
 
@@ -41,13 +41,8 @@ def test_the_path_trains_three_stages_that_answer_side_by_side(visit):
     )
     expect(page.locator("#align-curves-1 .lab-legend")).to_contain_text("better answer")
     expect(page.locator("#align-group li")).to_have_count(8)
-    page.locator("#align-again").click()
-    expect(page.locator("#align-status")).to_contain_text("of 2 steps the largest difference", timeout=240_000)
-    expect(page.locator("#align-curves-0 .lab-legend")).to_contain_text("TRL's trainer")
     path = page.locator("#align-link input")
-    expect(path).to_have_value(re.compile(r"\?path=[0-9a-f]{12}(,[0-9a-f]{12}){3}$"))
-    other = visit("?" + path.input_value().split("?")[1])  # somebody else opens the link
-    expect(other.page.locator("#align-status")).to_contain_text("of 2 steps the largest difference", timeout=60_000)
+    expect(path).to_have_value(re.compile(r"\?path=[0-9a-f]{12}(,[0-9a-f]{12}){2}$"))
 
 
 def test_a_reward_model_scores_what_is_typed_and_can_pay(visit):
