@@ -1,11 +1,12 @@
 // The address of what is on the screen: value is "?run=ID,ID", "?sweep=ID", "?compare=ID", "?path=ID,ID" or "". It goes into the address bar and a field to copy from.
-// What is shown later than at arrival takes the place of what any other link put there.
-const KEYS = ['run', 'sweep', 'compare', 'path', 'tab'], key = props.name || 'run';
+// What is shown later than at arrival takes the place of what any other link put there; every tab but Train's is first drawn when
+// somebody has come to it from Calculate or another.
+const KEYS = ['run', 'sweep', 'compare', 'path', 'tab', 'calc'], key = props.name || 'run';
 const field = element.querySelector('input'), copy = element.querySelector('button');
 let arrived = false;
 function draw() {
   const url = new URL(window.location), shown = new URLSearchParams(props.value || '').get(key);
-  if (arrived) for (const other of KEYS) url.searchParams.delete(other);
+  for (const other of arrived ? KEYS : key === 'run' ? [] : ['calc']) url.searchParams.delete(other);
   arrived = true;
   shown ? url.searchParams.set(key, shown) : url.searchParams.delete(key);
   const text = url.href.replaceAll('%2C', ',');

@@ -28,7 +28,6 @@ CUT = (
     "ERR_INTERNET_DISCONNECTED",
     "ERR_CONNECTION_REFUSED",
     "ERR_CONNECTION_RESET",
-    "ERR_EMPTY_RESPONSE",
     "ERR_SOCKET_NOT_CONNECTED",
     "ERR_INCOMPLETE_CHUNKED_ENCODING",
     "Failed to fetch",
@@ -36,8 +35,7 @@ CUT = (
     "AbortError",
     "network error",
 )
-"""What Gradio's client logs of its own streams when the network goes, or when the document does: which of them depends on the instant,
-a request cut before the first byte of its answer is an empty response or a reset one."""
+"""What Gradio's client logs of its own streams when the network goes, or when the document does."""
 expect.set_options(timeout=40_000)
 
 

@@ -24,7 +24,7 @@ class Line:
     def cut(self, seconds: float) -> None:
         """Drop everything; whoever connects meanwhile is refused."""
         self.is_up = False
-        self.door.close()
+        _drop(self.door)  # closing alone would leave the waiting `accept` one more visitor, to be hung up on
         for end in list(self.open_sockets):
             _drop(end)
         time.sleep(seconds)
@@ -34,7 +34,7 @@ class Line:
 
     def close(self) -> None:
         self.is_up = False
-        self.door.close()
+        _drop(self.door)
         for end in list(self.open_sockets):
             _drop(end)
 

@@ -19,6 +19,9 @@ def done(page: Page, stage: str) -> None:
 def test_the_path_trains_three_stages_that_answer_side_by_side(visit):
     room = visit()
     page = room.page
+    room.tab("Calculate")
+    page.locator(".calc-form").get_by_label("Rank", exact=True).fill("4")
+    page.wait_for_url("**calc=**")
     room.tab("Align")
     expect(page.locator("#align-words")).to_contain_text("data it needs")
     page.locator("#align-model").get_by_label("tiny", exact=True).check()
@@ -43,6 +46,7 @@ def test_the_path_trains_three_stages_that_answer_side_by_side(visit):
     expect(page.locator("#align-group li")).to_have_count(8)
     path = page.locator("#align-link input")
     expect(path).to_have_value(re.compile(r"\?path=[0-9a-f]{12}(,[0-9a-f]{12}){2}$"))
+    assert "path=" in page.url and "calc=" not in page.url  # a reload comes back here, not to the tab of before
 
 
 def test_a_reward_model_scores_what_is_typed_and_can_pay(visit):

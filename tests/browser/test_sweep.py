@@ -6,10 +6,20 @@ from __future__ import annotations
 import re
 import secrets
 
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from experiments.store import Store
 from experiments.sweeps import table
+
+
+def bring_rows(page: Page) -> None:
+    """Rows are brought in this form, too, and the plan counts on them."""
+    page.locator("#sweep-task").get_by_label("Your own").check()
+    expect(page.locator("#sweep-task")).to_contain_text("Bring your rows first")
+    rows = "question,answer\n" + "".join(f"What is {i}?,It is {i}.\n" for i in range(20))
+    page.set_input_files("#sweep-own-file", {"name": "rows.csv", "mimeType": "text/csv", "buffer": rows.encode()})
+    expect(page.locator("#sweep-own-facts")).to_contain_text("rows:", timeout=60_000)
+    expect(page.locator("#sweep-plan")).to_contain_text("5 rank × 3 alpha × 3 seeds: 45 cells")
 
 
 def test_a_sweep_fills_stops_and_is_found_again(visit, app):
@@ -18,12 +28,7 @@ def test_a_sweep_fills_stops_and_is_found_again(visit, app):
     room.tab("Sweep")
     expect(page.locator("#sweep-status")).to_contain_text("recorded")  # a newcomer sees a real one
     expect(page.locator("#sweep-map .sw-cell").first).to_be_visible()
-    page.locator("#sweep-task").get_by_label("Your own").check()  # rows are brought in this form, too
-    expect(page.locator("#sweep-task")).to_contain_text("Bring your rows first")
-    rows = "question,answer\n" + "".join(f"What is {i}?,It is {i}.\n" for i in range(20))
-    page.set_input_files("#sweep-own-file", {"name": "rows.csv", "mimeType": "text/csv", "buffer": rows.encode()})
-    expect(page.locator("#sweep-own-facts")).to_contain_text("rows:", timeout=60_000)
-    expect(page.locator("#sweep-plan")).to_contain_text("5 rank × 3 alpha × 3 seeds: 45 cells")
+    bring_rows(page)
     page.locator("#sweep-task").get_by_label("Speak like a storyteller").check()
     expect(page.locator("#sweep-own-file")).to_be_hidden()
     page.locator("#sweep-model").get_by_label("tiny", exact=True).check()
