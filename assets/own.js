@@ -2,7 +2,7 @@
 // (key, columns, template, objective) is told to its form by the event `lab-own`; which task and model are chosen comes back by `lab-task`
 // (subject.js). A page has one beside each of its forms: `form.group` is whose it is, and begins the ids.
 const form = props.form, named = (name) => form.group + 'own-' + name, root = element.querySelector('.lab-own'), wrongs = {};
-let value = {}, model = '';
+let value = {}, model = '', asked = 0, answered = 0; // choices told, and the one last answered: one is on its way at a time
 const wrong = (place) => (wrongs[place] = make('p', { class: 'lab-help', role: 'status' }));
 const say = (text, isWrong) => {
   wrongs.data.textContent = text;
@@ -51,9 +51,12 @@ root.append(make('h3', {}, 'Your own rows'), labelled(named('file'), 'A file: CS
   wrong('data'), chosen);
 
 function look() {
+  if (value.key && asked++ === answered) send();
+}
+function send() {
   const columns = {};
   for (const part in picks) if (picks[part].value) columns[part] = picks[part].value;
-  if (value.key) trigger('apply', { key: value.key, columns, template: template.value || own.value, objective: goal.value, model });
+  trigger('apply', { key: value.key, columns, template: template.value || own.value, objective: goal.value, model, asked });
 }
 function draw() {
   for (const place in wrongs) {
@@ -86,6 +89,8 @@ function tell() {
 }
 watch('value', () => {
   const said = props.value || {};
+  answered = said.asked || answered;
+  if (answered < asked) return send(); // chosen meanwhile: what is drawn would undo it
   value = said.key ? said : { ...value, wrong: said.wrong };
   draw();
   tell();
@@ -100,6 +105,6 @@ window.addEventListener('lab-task', (event) => {
   if (root.hidden) return;
   if (value.key && moved) look();
   else if (value.key && opened) tell();
-  else if (opened && known.key) trigger('apply', { ...known, model }); // after a reload
+  else if (opened && known.key) trigger('apply', { ...known, model, asked: ++asked }); // after a reload
 });
 window.dispatchEvent(new CustomEvent('lab-own-ready'));

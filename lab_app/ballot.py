@@ -20,6 +20,7 @@ from experiments.votes import Vote
 from lab_app import asking, live, sentences, tables, visitor
 from lab_app.lab import Lab
 
+FORGET, SURE = "Forget my votes", "Press again: they are gone for good"
 INTRO = "You do not see what made them differ, and there is nothing to see: the same model was asked twice."
 SIDES = {"left": "Left is better", "neither": "No difference", "right": "Right is better"}
 PROMPTS = "polite"
@@ -126,7 +127,8 @@ def counted(cast: list[Vote]) -> dict[str, Any]:
 
 
 def counter(cast: list[Vote]) -> tuple[Any, ...]:
-    return counted(cast), gr.update(interactive=len(votes.pairs(cast)) >= votes.ENOUGH)
+    """How many there are, whether that is enough to train on, and the button that forgets them as it was."""
+    return counted(cast), gr.update(interactive=len(votes.pairs(cast)) >= votes.ENOUGH), FORGET
 
 
 # A run on the votes

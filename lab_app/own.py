@@ -40,17 +40,21 @@ def build(saved: gr.BrowserState, group: str = "", after: str = "#rows") -> gr.H
 
     def look(kept: Any, event: gr.EventData) -> Any:
         said = _said(event)
-        key = str(said.get("key", ""))
-        if not keep.owns(key, visitor.owner(kept)):
-            return {"wrong": {"data": "These rows are not yours, or are not here any more: bring them again."}}
-        try:
-            return seen(keep.load(key), key, said)
-        except Unreadable as error:
-            return {"wrong": {"data": str(error)}}
+        return {**_looked(said, visitor.owner(kept)), "asked": said.get("asked")}
 
     part.upload(bring, saved, [part, saved], **EVENT)
     part.apply(look, saved, part, **EVENT)
     return part
+
+
+def _looked(said: Mapping[str, Any], owner: str) -> dict[str, Any]:
+    key = str(said.get("key", ""))
+    if not keep.owns(key, owner):
+        return {"wrong": {"data": "These rows are not yours, or are not here any more: bring them again."}}
+    try:
+        return seen(keep.load(key), key, said)
+    except Unreadable as error:
+        return {"wrong": {"data": str(error)}}
 
 
 def _said(event: gr.EventData) -> Mapping[str, Any]:

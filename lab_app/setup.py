@@ -14,14 +14,14 @@ from typing import Any
 import gradio as gr
 from pydantic import Field, ValidationError
 
-from experiments import advice, estimates, fitting, methods, presets, specs
+from experiments import advice, estimates, fitting, methods, objectives, presets, specs
 from experiments.catalog import models, tasks
 from experiments.catalog.background import Fetching
 from experiments.specs import RunSpec, SpecError, TrainSettings
 from lab_app import controls, sentences, subject, tables
 from lab_app.drawn import drawn
 from lab_app.lab import Lab
-from lab_app.subject import OTHER, OWN, Subject
+from lab_app.subject import IMITATE, OTHER, OWN, Subject
 
 LENGTH = ("steps", "batch_size")
 RECIPE = ("schedule", "warmup", "accumulate", "clip", "weight_decay", "looks", "patience", "thorough")
@@ -208,6 +208,17 @@ def filled(found: Sequence[RunSpec]) -> dict[str, Any]:
         "train": {name: controls.raw(getattr(first.train, name)) for name in LENGTH + RECIPE},
         "seed": controls.raw(first.seed),
         "settings": settings,
+        "wrong": {} if first.data else _imitates(first.objective),
+    }
+
+
+def _imitates(objective: str) -> dict[str, str]:
+    """What this form cannot say of runs on a task of the lab: that they learnt in another way than by imitation."""
+    if objective == IMITATE:
+        return {}
+    title = objectives.find(objective).title
+    return {
+        "task": f"That run learnt by “{title}”, which is on the Align tab; from this form it would imitate the task's answers."
     }
 
 

@@ -84,7 +84,7 @@ def build(lab: Lab, page: Page, room: Room) -> None:
                 steps = controls.field("train.steps", TrainSettings.model_fields["steps"], "vote", STEPS)
                 train = gr.Button("Train DPO on your votes", elem_id="vote-train", interactive=False, min_width=170)
                 stop = gr.Button("Stop", elem_id="vote-stop", interactive=False, min_width=90)
-                forget = gr.Button("Forget my votes", elem_id="vote-forget", size="sm", min_width=120)
+                forget = gr.Button(ballot.FORGET, elem_id="vote-forget", size="sm", min_width=120)
             result = (
                 drawn.status({"lines": []}, "vote-run"), drawn.table({}, "vote-table"), drawn.answers({"cards": []}, "vote-said"),
             )  # fmt: skip
@@ -99,7 +99,7 @@ def build(lab: Lab, page: Page, room: Room) -> None:
 def _wire_votes(lab: Lab, page: Page, room: Room, parts: Parts) -> None:
     """Two answers are asked for, a vote is cast, and the next two come by themselves."""
     saved, seat, who = page.saved, gr.State(live.Seat()), parts.who
-    counter = [parts.count, parts.train]
+    counter = [parts.count, parts.train, parts.forget]
 
     def arrive(kept: Any, chosen: Any) -> tuple[Any, ...]:
         owner = visitor.owner(kept)
@@ -129,9 +129,13 @@ def _wire_votes(lab: Lab, page: Page, room: Room, parts: Parts) -> None:
         owner = visitor.owner(kept)
         return ballot.counter(votes.of(lab.store, owner, ballot.model_of(lab, chosen, owner)))
 
-    def forget(chosen: Any, kept: Any) -> tuple[Any, ...]:
+    def forget(label: str, chosen: Any, kept: Any) -> tuple[Any, ...]:
+        """At the second press: there is no undo."""
         owner = visitor.owner(kept)
         model = ballot.model_of(lab, chosen, owner)
+        cast = votes.of(lab.store, owner, model)
+        if cast and label == ballot.FORGET:
+            return *ballot.counter(cast)[:-1], ballot.SURE
         if model:
             votes.forget(lab.store, owner, model)
         return ballot.counter(votes.of(lab.store, owner, model))
@@ -144,7 +148,7 @@ def _wire_votes(lab: Lab, page: Page, room: Room, parts: Parts) -> None:
         cast = button.click(partial(vote, side), [parts.pair, who, saved], outputs, **COMMON)
         cast.then(ask, inputs, parts.asked, **TAIL)
     who.change(recount, [who, saved], counter, **QUIET)
-    parts.forget.click(forget, [who, saved], counter, **QUIET)
+    parts.forget.click(forget, [parts.forget, who, saved], counter, **QUIET)
 
 
 def _wire_training(lab: Lab, page: Page, parts: Parts) -> None:

@@ -92,8 +92,9 @@ def app(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     assert "Traceback" not in app.log.read_text(), app.log.read_text()[-4000:]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """One Chromium a file. Its driver keeps an event loop running in this thread: a file after it may need its own."""
     with sync_playwright() as playwright:
         browser = launch(playwright)
         yield browser

@@ -35,11 +35,12 @@ def test_rows_are_shown_as_they_are_trained_on_and_trained(visit):
     assert learnt.startswith("It is ") and row.locator(".own-read").count() > 3
     assert any(payload in row.locator("p").inner_text() for payload in PAYLOADS)
     room.page.locator("#own-template").select_option("alpaca")
-    expect(row.locator("p")).to_contain_text("### Response:")
-    room.page.locator("#own-prompt").select_option("answer")
+    room.page.locator("#own-prompt").select_option("answer")  # before the first of the two is answered: neither is lost
     expect(room.page.locator(".lab-own")).to_contain_text("both the column “answer”")
+    expect(room.page.locator("#own-template")).to_have_value("alpaca")
     room.page.locator("#own-prompt").select_option("question")
     expect(row).to_contain_text("tokens are learnt")
+    expect(row.locator("p")).to_contain_text("### Response:")
     room.start()
     room.wait_for_end("lora")
     expect(room.page.locator("#table")).to_contain_text("rouge-l")

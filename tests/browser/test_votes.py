@@ -50,3 +50,10 @@ def test_votes_are_kept_and_trained_on(visit, app):
     assert spec["task"].startswith("data:") and spec["data"]["rejected"] == "rejected" and spec["train"]["steps"] == 2
     stranger = fold(visit())
     expect(stranger.locator("#vote-count")).to_contain_text("0 of 20 votes.")
+    page.locator("#vote-forget").click()  # asked once more before they are gone
+    expect(page.locator("#vote-forget")).to_contain_text("Press again")
+    expect(page.locator("#vote-count")).to_contain_text("20 of 20 votes.")
+    page.locator("#vote-forget").click()
+    expect(page.locator("#vote-count")).to_contain_text("0 of 20 votes.")
+    expect(page.locator("#vote-forget")).to_have_text("Forget my votes")
+    assert not votes.of(store, owner)

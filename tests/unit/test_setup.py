@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from experiments import presets
+from experiments import presets, specs
 from experiments.methods import METHODS
+from experiments.specs import RunSpec
 from lab_app import setup
 
 
@@ -28,6 +29,13 @@ def test_a_filled_form_reads_back_as_the_same_specs(home):
     assert not problems and len(every) == len(METHODS)
     again = list(setup.wanted(setup.draft(setup.filled(every)), problems))
     assert not problems and again == every
+
+
+def test_a_run_that_did_not_imitate_says_that_the_form_would(home):
+    imitates = specs.build(RunSpec, {"model": "lab-nano", "task": "polite", "method": "lora"})
+    preference = specs.build(RunSpec, {**imitates.model_dump(exclude={"goal"}), "objective": "dpo"})
+    assert setup.filled([imitates])["wrong"] == {}
+    assert "Prefer answers (DPO)”, which is on the Align tab" in setup.filled([preference])["wrong"]["task"]
 
 
 @pytest.mark.parametrize(("model", "rate"), [("smollm2-135m", 1e-3), ("lab-nano", 2e-3)])
