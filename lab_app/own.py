@@ -43,7 +43,7 @@ def build(saved: gr.BrowserState, group: str = "", after: str = "#rows") -> gr.H
         return {**_looked(said, visitor.owner(kept)), "asked": said.get("asked")}
 
     part.upload(bring, saved, [part, saved], **EVENT)
-    part.apply(look, saved, part, **EVENT)
+    part.apply(look, saved, part, trigger_mode="multiple", **EVENT)  # own.js sends one after the other
     return part
 
 
