@@ -29,6 +29,9 @@ SENTENCE = "See what each way of fine-tuning a language model does: to the loss,
 HEADER = f"""<div class="lab-top"><div><h1>{TITLE}</h1><p>{SENTENCE}</p></div>
 <span id="machine"></span><button type="button" id="theme" class="lab-button">Light or dark</button></div>"""
 
+QUEUE_LOOK_S = 0.02
+"""How often Gradio's queue looks for something to do. Its own thousand times a second cost 7 % of a core, with nobody on the page."""
+
 
 @dataclass(frozen=True)
 class Room:
@@ -61,6 +64,7 @@ def build_app(lab: Lab) -> gr.Blocks:
                 with gr.Tab(tab.TITLE) as shell:
                     (_build if i == 0 else _build_when_opened)(tab, lab, page, shell)
     blocks.queue(default_concurrency_limit=20, max_size=200)
+    blocks._queue.sleep_when_free = QUEUE_LOOK_S
     return blocks
 
 
