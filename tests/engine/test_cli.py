@@ -14,6 +14,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,8 @@ import pytest
 from experiments import methods, objectives
 from experiments.catalog.tasks import TASKS
 from experiments.store import Key, Store
+from tests.command import ROOT, call
 
-ROOT = Path(__file__).parents[2]
 KEYS = {"run_id", "status", "spec", "trainable", "total", "curve", "metrics", "elapsed_s", "peak_mb", "adapter_path"}
 
 
@@ -40,14 +41,7 @@ Call = Callable[..., "subprocess.CompletedProcess[str]"]
 def lab(home, tiny) -> Call:
     """Runs a command on that lab; the tiny model is known by its name there."""
 
-    def call(*command: str) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "LAB_HOME": str(home), "LAB_MODELS": f"tiny={tiny}", "COLUMNS": "80"}
-        return subprocess.run(
-            [sys.executable, "-m", "experiments", *command],
-            cwd=ROOT, env=environment, capture_output=True, text=True, timeout=280,
-        )  # fmt: skip
-
-    return call
+    return partial(call, environment={"LAB_HOME": str(home), "LAB_MODELS": f"tiny={tiny}", "COLUMNS": "80"})
 
 
 def answered(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,8 +20,8 @@ from experiments.questions import SampleSpec
 from experiments.specs import RunSpec
 from experiments.store import Store
 from experiments.workers import Inline
+from tests.command import call
 
-ROOT = Path(__file__).parents[2]
 TEMPLATES = ("chat", "alpaca", "plain", "Q: {question}\nA: {completion}{end}")
 COLUMNS = Columns(prompt="question", completion="answer", max_length=72)
 
@@ -140,14 +138,7 @@ def test_rows_that_were_deleted_end_the_run_in_one_sentence(sheet, tiny, tmp_pat
 
 @pytest.fixture
 def lab(tmp_path, tiny):
-    def call(*command: str, given: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
-        environment = {**os.environ, "LAB_HOME": str(tmp_path / "lab"), "LAB_MODELS": f"tiny={tiny}"}
-        return subprocess.run(
-            [sys.executable, "-m", "experiments", *command], cwd=ROOT, env=environment, capture_output=True,
-            input=given, timeout=250,
-        )  # fmt: skip
-
-    return call
+    return partial(call, environment={"LAB_HOME": str(tmp_path / "lab"), "LAB_MODELS": f"tiny={tiny}"})
 
 
 MAP = ["--map", "prompt=question", "--map", "completion=answer", "--template", "alpaca", "--model", "tiny"]
@@ -164,8 +155,8 @@ def test_preview_and_run_from_the_command_line(lab, sheet):
     assert learnt.startswith("It is ") and learnt.endswith("### End<|im_end|>")
     assert "".join(first["tokens"]).startswith("### Instruction:\nWhat is ")
 
-    piped = lab("preview", "--data", "-", *MAP, given=sheet.read_bytes())
-    assert piped.returncode == 0 and b"26 to train on" in piped.stdout and b"[It]" in piped.stdout
+    piped = lab("preview", "--data", "-", *MAP, given=sheet.read_text("utf8"))
+    assert piped.returncode == 0 and "26 to train on" in piped.stdout and "[It]" in piped.stdout
 
     train = ["--method", "lora", "--set", "rank=2", "--steps", "2", "--batch-size", "2", "--json"]
     done = lab("run", "--data", str(sheet), *MAP, *train)
@@ -200,6 +191,6 @@ def test_what_is_wrong_is_one_sentence_and_status_2(lab, sheet, command, field, 
     (tmp_path / "few.csv").write_text("question,answer\na,b\n")
     places = {"sheet": sheet, "empty": tmp_path / "empty.csv", "few": tmp_path / "few.csv"}
     done = lab("preview", "--model", "tiny", *(part.format(**places) for part in command), "--json")
-    assert done.returncode == 2 and b"Traceback" not in done.stderr, done.stderr
+    assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
     (problem,) = json.loads(done.stdout)["problems"]
     assert problem["field"] == field and problem["sentence"].endswith(".")

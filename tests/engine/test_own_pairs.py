@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +14,10 @@ from experiments.catalog.own_data import keep, preview, reading
 from experiments.catalog.own_data.columns import Columns
 from experiments.engine import evaluation, training
 from experiments.specs import RunSpec
+from tests.command import call
 from tests.engine.test_alignment import made as made  # the trainers that a run made
 from tests.engine.test_training import run
 
-ROOT = Path(__file__).parents[2]
 PAIRS = Columns(prompt="q", completion="yes", rejected="no", max_length=56)
 
 
@@ -97,7 +94,6 @@ def test_a_judge_is_given_whole_answers_only(sheet, base, made, tmp_path):
 
 
 def test_a_run_on_own_pairs_from_the_command_line(sheet, tiny, tmp_path):
-    environment = {**os.environ, "LAB_HOME": str(tmp_path / "home"), "LAB_MODELS": f"tiny={tiny}"}
     asked = [
         "--data",
         str(sheet),
@@ -112,16 +108,15 @@ def test_a_run_on_own_pairs_from_the_command_line(sheet, tiny, tmp_path):
     ]
     train = ["--objective", "dpo", "--steps", "2", "--batch-size", "2"]
 
-    def call(*arguments: str) -> dict[str, Any]:
-        command = [sys.executable, "-m", "experiments", *arguments, "--json"]
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240)
+    def told(*words: str) -> dict[str, Any]:
+        done = call(*words, "--json", environment={"LAB_HOME": str(tmp_path / "home"), "LAB_MODELS": f"tiny={tiny}"})
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
-    found = call("run", *asked, *train)
+    found = told("run", *asked, *train)
     assert found["status"] == "finished" and found["spec"]["data"]["rejected"] == "no"
     assert {"prefers", "gained"} <= found["metrics"]["tuned"].keys()
-    shown = call("preview", *asked)["examples"][0]
+    shown = told("preview", *asked)["examples"][0]
     assert "".join(shown["tokens"]).count("Gladly") == 1 and "Go away" in "".join(shown["rejected"]["tokens"])
 
 

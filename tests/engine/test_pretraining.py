@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 import torch
@@ -15,8 +14,8 @@ from experiments.engine import models, pretraining, quality
 from experiments.pretraining import card, corpus
 from experiments.pretraining import tokenizer as tokenizers
 from experiments.pretraining.recipe import ONLY_THE_WORLD, Recipe
+from tests.command import ROOT, call
 
-ROOT = Path(__file__).parents[2]
 SMALL = {
     "vocabulary": 800,
     "width": 48,
@@ -89,34 +88,28 @@ def test_another_recipe_is_refused_and_another_end_is_not(prepared, tmp_path):
     assert shorter.take_up() and shorter.recipe.stop == 30 and shorter.progress.step == 2
 
 
-def command(*extra: str) -> list[str]:
+def asked(*extra: str) -> list[str]:
     settings = [f"{k}={v}" for k, v in {**SMALL, "steps": 4_000}.items()]
-    asked = [part for s in settings for part in ("--set", s)]
-    return [sys.executable, "-m", "experiments", "pretrain", "--only-world", *asked, *extra, "--json"]
+    return ["pretrain", "--only-world", *[part for s in settings for part in ("--set", s)], *extra, "--json"]
 
 
 def test_the_command_stops_politely_goes_on_and_ends_as_a_model_with_a_card(home):
-    env = {**os.environ, "LAB_HOME": str(home), "OMP_NUM_THREADS": "1"}
+    env = {**os.environ, "LAB_HOME": str(home)}
+    command = [sys.executable, "-m", "experiments", *asked()]
     kept = home / "pretraining" / "lab-nano"
-    with subprocess.Popen(command(), cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True) as running:
+    with subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True) as running:
         while not (home / "pretraining" / "lab-nano-tokenizer" / "tokenizer.json").exists() and running.poll() is None:
             time.sleep(0.1)
         time.sleep(1)
         running.send_signal(signal.SIGTERM)
         said = json.loads(running.communicate(timeout=120)[0])
     assert running.returncode == 0 and not said["finished"] and (kept / "model.safetensors").exists()
-    ended = subprocess.run(
-        [*command("--steps", str(said["step"] + 20), "--out", str(home / "out"))],
-        cwd=ROOT, env=env, capture_output=True, text=True, timeout=240,
-    )  # fmt: skip
+    ended = call(*asked("--steps", str(said["step"] + 20), "--out", str(home / "out")), environment=env)
     told = json.loads(ended.stdout)
     assert (
         told["finished"] and told["step"] == said["step"] + 20 and f"Going on from step {said['step']}" in ended.stderr
     )
-    measured = subprocess.run(
-        [sys.executable, "-m", "experiments", "quality", str(home / "out"), "--facts", "4", "--card", "--json"],
-        cwd=ROOT, env=env, capture_output=True, text=True, timeout=240,
-    )  # fmt: skip
+    measured = call("quality", str(home / "out"), "--facts", "4", "--card", "--json", environment=env)
     found = json.loads(measured.stdout)
     assert set(found["bits_per_byte"]) == set(ONLY_THE_WORLD) and len(found["samples"]) == 20
     assert all(f["asked"] == 4 for f in found["facts"].values())
@@ -154,10 +147,8 @@ def test_every_token_but_the_first_is_counted_once_whatever_the_windows(monkeypa
 
 
 def test_wrong_numbers_are_told_in_one_sentence(home):
-    env = {**os.environ, "LAB_HOME": str(home)}
     for wrong, sentence in {"width=50": "multiple of the heads", "wide=3": "no setting", "width": "name=value"}.items():
-        asked = [sys.executable, "-m", "experiments", "pretrain", "--only-world", "--set", wrong]
-        done = subprocess.run(asked, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120)
+        done = call("pretrain", "--only-world", "--set", wrong, environment={"LAB_HOME": str(home)})
         assert done.returncode == 2 and sentence in done.stderr, done.stderr
 
 
