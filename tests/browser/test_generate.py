@@ -140,3 +140,9 @@ def test_two_loras_are_mixed_and_each_gets_its_loss(visit):
     rows = room.page.locator("#mix-table tbody tr")
     expect(rows).to_have_count(8)  # the base, two runs, five ways
     expect(rows.first.locator("td").first).to_have_text(re.compile(r"^\d+\.\d{3}$"))
+    room.page.locator("#mix-keep").click()
+    expect(room.page.locator("#mix-status")).to_contain_text("Kept as a run", timeout=120_000)
+    expect(room.page.locator("#runs").get_by_role("checkbox")).to_have_count(3)
+    expect(room.page.locator("#runs").get_by_role("checkbox", checked=True)).to_have_count(1)
+    ask(room, "Ahoy?")
+    expect(cards(room).first.locator(".column")).to_have_count(2)  # the base and the mix

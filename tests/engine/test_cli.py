@@ -129,6 +129,12 @@ def test_the_same_with_one_change_and_for_longer(lab, first):
     assert further["curve"][:2] == first["curve"] and [c["step"] for c in further["curve"]] == [1, 2, 3, 4]
     afresh = answered(lab("clone", first["run_id"], "--change", "steps=4", "--json"))
     assert afresh["curve"] == further["curve"] and afresh["resumed_at"] == 0
+    mixed = answered(
+        lab("merge", "--runs", f"{first['run_id']},{other['run_id']}", "--how", "stack", "--keep", "--json")
+    )
+    kept = next(r for r in answered(lab("runs", "--json"))["runs"] if r["run_id"] == mixed["kept"])
+    assert kept["status"] == "finished" and kept["spec"]["method"] == "lora-mix" and kept["adapter_path"]
+    assert mixed["mixes"][-1]["name"] == "stack" and mixed["mixes"][-1]["held_out_loss"] > 0
 
 
 def test_the_second_time_it_is_served_from_the_store(lab, first):
