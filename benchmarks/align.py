@@ -19,7 +19,7 @@ from transformers import TrainerCallback
 
 from experiments import events
 from experiments.catalog import models, tasks
-from experiments.engine import alignment, preference, randomness, trainers, training
+from experiments.engine import alignment, looking, preference, randomness, trainers, training
 from experiments.engine.models import Base, Bases
 from experiments.engine.randomness import RandomState
 from experiments.engine.trainers import Order
@@ -77,7 +77,7 @@ class Clock(TrainerCallback):
 def bare(spec: RunSpec, base: Base) -> list[float]:
     """When each step of TRL's trainer alone ended."""
     with tempfile.TemporaryDirectory() as folder, RandomState(spec.seed):
-        order = Order(spec, base, tasks.of(spec), begin(spec, base), training.alone, folder)
+        order = Order(spec, base, tasks.of(spec), begin(spec, base), looking.alone, folder)
         clock = Clock()
         trainers.build(order, clock).train()
     return clock.ends
@@ -88,7 +88,7 @@ def ours(spec: RunSpec, base: Base) -> list[float]:
     state = RandomState(spec.seed)
     with state:
         trial = begin(spec, base)
-    order = Order(spec, base, tasks.of(spec), trial, training.alone, "")
+    order = Order(spec, base, tasks.of(spec), trial, looking.alone, "")
     return [time.perf_counter() for e in alignment.steps(order, state) if isinstance(e, events.Stepped)]
 
 
@@ -181,7 +181,7 @@ def dpo_until(base: Base, most: int) -> tuple[int, float, float]:
     spec, state = spec_of(base, "dpo", 8, most), RandomState(0)
     with state:
         trial = begin(spec, base)
-    order = Order(spec, base, tasks.of(spec), trial, training.alone, "")
+    order = Order(spec, base, tasks.of(spec), trial, looking.alone, "")
     accuracy, step = 0.0, 0
     told = alignment.steps(order, state)
     for event in told:

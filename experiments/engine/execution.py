@@ -71,7 +71,7 @@ class Engine:
             weights = models.weights_of(entry)
             base = self.bases.get(model, weights)
             if self.store.recall(estimates.speed_key(weights, "lora")) is None:
-                self.store.remember(estimates.speed_key(weights, "lora"), training.seconds_per_token(base))
+                self.store.remember(estimates.speed_key(weights, "lora"), calibration.seconds_per_token(base))
 
     def pace(self, spec: RunSpec, threads: int, seconds: float) -> float:
         """Tokens a second of this run's steps on so many threads, which stay this process's own."""

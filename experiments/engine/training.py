@@ -10,22 +10,22 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
 from experiments import advice, events, methods, objectives, recipe
 from experiments.catalog import tasks
-from experiments.engine import adapters, checkpoints, data, evaluation, generation, memory, scorer
+from experiments.engine import adapters, checkpoints, data, evaluation, generation, looking, memory, scorer
 from experiments.engine.checkpoints import Checkpoints, Progress
+from experiments.engine.looking import Run, alone
 from experiments.engine.models import Base
 from experiments.engine.provenance import commit, versions
 from experiments.engine.randomness import RandomState
-from experiments.engine.trial import Trial, begin, times_at
+from experiments.engine.trial import begin, times_at
 from experiments.specs import RunSpec
 
 ENDS_LOOKED_AT = 64  # rows of which it is told whether their end is learnt
@@ -33,36 +33,6 @@ ENDS_LOOKED_AT = 64  # rows of which it is told whether their end is learnt
 
 class Unwanted(BaseException):
     """Nobody wants this run any more. Not an `Exception`: no library on the way may take it for a failure of its own."""
-
-
-def alone(run_id: str) -> Any:
-    """Where a run stands by itself there is no other to ask."""
-    raise ValueError(f"Run {run_id} is not on this machine.")
-
-
-@dataclass
-class Run:
-    """What the loop holds while it runs: the spec, the base, the task, the trial, and how far it is."""
-
-    spec: RunSpec
-    base: Base
-    task: tasks.Task
-    trial: Trial
-    random_state: RandomState
-    between: Callable[[], None]
-    progress: Progress
-    keep: Checkpoints | None = None
-    tuned: Callable[[str], Any] = alone
-
-    @property
-    def is_judge(self) -> bool:
-        """Whether what is trained gives scores: then it is looked at as a judge, and has no answers."""
-        return isinstance(self.trial.model, scorer.Scorer)
-
-    def seen(self, event: events.Event) -> events.Event:
-        """The event, kept for a run that goes on from here."""
-        self.progress.history.append(event)
-        return event
 
 
 def run(
@@ -139,7 +109,7 @@ def _steps(now: Run, clock_s: float) -> Iterator[events.Event]:
             yield diverged(spec, step)
             return
         if step == 1:  # nothing is updated yet
-            yield from _untrained(now)
+            yield from looking.untrained(now)
         with now.random_state:
             trial.update(times_at(spec, step))
         if (yield from _is_over(now, step, clock_s)):
@@ -150,7 +120,7 @@ def _aligned(now: Run, clock_s: float) -> Generator[events.Event, None, None]:
     """The same with TRL's trainer for the objective, which does the steps; all between them stays here."""
     spec, progress = now.spec, now.progress
     if not progress.step:
-        yield from _untrained(now)
+        yield from looking.untrained(now)
     if now.keep:
         now.keep.begun()
     now.between()
@@ -183,7 +153,7 @@ def _is_over(now: Run, step: int, clock_s: float) -> Generator[events.Event, Non
 
 def _look_along(now: Run, step: int) -> Generator[events.Event, None, bool]:
     """A look on the way; whether patience is over by it."""
-    yield from _look(now, step, samples=step == round(now.spec.train.steps / 2))
+    yield from looking.look(now, step, samples=step == round(now.spec.train.steps / 2))
     return bool(now.spec.train.patience) and _patience_is_over(now)
 
 
@@ -207,14 +177,14 @@ def _measured(now: Run) -> Iterator[events.Event]:
     """The full look at what was trained, or at the untrained method where nothing was."""
     progress = now.progress
     if progress.step == 0:
-        yield from _untrained(now)
+        yield from looking.untrained(now)
     step = progress.best.step if _stopped_early(now) and progress.best.step else progress.step
     with now.trial.at_rest() as model:
         if now.is_judge:
             yield now.seen(scorer.look(model, now.base, now.task, step, now.between))
             return
         if step:
-            yield now.seen(_sampled(now, model, step))
+            yield now.seen(looking.sampled(now, model, step))
         look, said = evaluation.full_look(model, now.base, now.task, step, now.between)
         yield now.seen(look)
         if now.spec.train.thorough:
@@ -268,62 +238,7 @@ def _without_end(now: Run) -> float:
     return round(sum(not ends & set(e.ids[e.start :]) for e in examples) / max(len(examples), 1), 3)
 
 
-def _look(now: Run, step: int, samples: bool = True) -> Iterator[events.Event]:
-    with now.trial.at_rest() as model:
-        if samples and not now.is_judge:
-            yield now.seen(_sampled(now, model, step))
-        if now.is_judge:
-            yield now.seen(scorer.look(model, now.base, now.task, step, now.between))
-        else:
-            yield now.seen(evaluation.look(model, now.base, now.task, step, now.between, now.spec.train.thorough))
-        if now.keep and now.trial.parameters:
-            now.keep.look(now.spec, step, model, now.trial)
-
-
-def _untrained(now: Run) -> Iterator[events.Event]:
-    """The base's answers, and the method before its first update; where that is the base, what is known of it is told."""
-    if now.is_judge:
-        yield from _look(now, 0)
-        return
-    said = evaluation.base_probes(now.base, now.task, now.between)
-    yield now.seen(_answers("base", 0, now.task, said))
-    if methods.find(now.spec.method).starts_at_base(now.spec.settings) and not now.spec.after:
-        yield now.seen(_answers("tuned", 0, now.task, said))
-        loss = evaluation.base_held_out_loss(now.base, now.task, now.between)
-        thorough = now.spec.train.thorough
-        general = evaluation.base_look(now.base, now.task, now.between).general_loss if thorough else None
-        yield now.seen(events.Evaluated(subject="tuned", step=0, held_out_loss=loss, general_loss=general))
-    else:
-        yield from _look(now, 0)
-
-
-def _sampled(now: Run, model: Any, step: int) -> events.Sampled:
-    task = now.task
-    said = generation.answers(model, now.base.tokenizer, task.asked, task.max_new_tokens, now.between, task.template)
-    return _answers("tuned", step, task, said)
-
-
-def _answers(subject: Literal["base", "tuned"], step: int, task: tasks.Task, said: Sequence[str]) -> events.Sampled:
-    pairs = tuple(events.Answer(prompt=p, answer=a) for p, a in zip(task.probes, said, strict=True))
-    return events.Sampled(subject=subject, step=step, answers=pairs)
-
-
 def diverged(spec: RunSpec, step: int) -> events.Failed:
     """What to say when the loss is no longer a number."""
     cause = f"Diverged at step {step}: the loss is no longer a number."
     return events.Failed(cause=cause, advice=advice.diverged(spec))
-
-
-def seconds_per_token(base: Base) -> float:
-    """This machine's speed: the faster of two LoRA steps of 4 × 64 tokens after a first one, in seconds a token."""
-    spec = RunSpec.model_validate({"model": base.key or "any", "task": tasks.TASKS[0].key, "method": "lora"})
-    trial = begin(spec, base)
-    ids = range(min(1000, base.model.config.get_text_config().vocab_size - 64))
-    rows = [data.Example(tuple(ids[i : i + 64]), 40) for i in range(4)]
-    taken = []
-    for _ in range(3):
-        before = trial.train_s
-        trial.backward(rows)
-        trial.update()
-        taken.append(trial.train_s - before)
-    return min(taken[1:]) / (4 * 64)
