@@ -133,7 +133,7 @@ def test_the_same_with_one_change_and_for_longer(lab, first):
         lab("merge", "--runs", f"{first['run_id']},{other['run_id']}", "--how", "stack", "--keep", "--json")
     )
     kept = next(r for r in answered(lab("runs", "--json"))["runs"] if r["run_id"] == mixed["kept"])
-    assert kept["status"] == "finished" and kept["spec"]["method"] == "lora-mix" and kept["adapter_path"]
+    assert kept["status"] == "finished" and kept["method"] == "lora-mix"
     assert mixed["mixes"][-1]["name"] == "stack" and mixed["mixes"][-1]["held_out_loss"] > 0
 
 
