@@ -29,7 +29,8 @@ function build() {
     make('div', { class: 'lab-scroll', tabindex: 0, role: 'region', 'aria-label': 'rows of the task' }, rows));
   const preset = make('select', { id: 'presets', 'aria-label': 'Start from a comparison', onchange: () => {
     const chosen = form.presets[preset.value];
-    if (chosen) change(() => (typed.value = { ...structuredClone(chosen[1]), version: typed.value.version, edit: typed.value.edit }))();
+    const { version, edit, model, hub_id } = typed.value;
+    if (chosen) change(() => (typed.value = { ...structuredClone(chosen[1]), version, edit, model, hub_id }))();
     preset.value = '';
   } }, make('option', { value: '' }, 'Start from a comparison …'), ...form.presets.map(([name], i) => make('option', { value: i }, name)));
   parts.rows = { refresh: () => examples.open && show(rows) };

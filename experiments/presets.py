@@ -28,6 +28,7 @@ class Preset:
 
 PRESETS: tuple[Preset, ...] = (
     Preset("first", "LoRA against prompt against prefix", {"lora": {}, "prompt": {}, "prefix": {}}),
+    Preset("pirate", "LoRA against prompt against prefix on pirate", {"lora": {}, "prompt": {}, "prefix": {}}, task="pirate"),
     Preset("light", "The lightest: rank 1, IA³, LayerNorm", {"lora": {"rank": 1, "alpha": 2}, "ia3": {}, "layernorm": {}}),
     Preset("context", "Examples in the context, or training", {"lora": {}, "few-shot": {}, "zero-shot": {}}),
     Preset("soft", "Soft prompts: prompt, prefix, P-tuning", {"prompt": {}, "prefix": {}, "p-tuning": {}}, {"steps": 120}),
@@ -37,6 +38,8 @@ PRESETS: tuple[Preset, ...] = (
     Preset("dora", "DoRA: length and direction apart", {"lora": {"dora": True}}),
     Preset("pissa", "PiSSA: LoRA from the strongest directions", {"lora": {"init": "pissa"}}),
     Preset("plus", "LoRA+: B learns 16 times as fast", {"lora": {"plus_ratio": 16}}),
+    Preset("top", "LoRA in the last 2 layers, beside training them whole",
+           {"lora": {"layers": "last 2"}, "partial": {"last_layers": 2}}),
     Preset("relatives", "LoRA's relatives: rank where it is used, products of two kinds",
            {"lora": {}, "adalora": {}, "loha": {}, "lokr": {}}, {"steps": 60}),
     Preset("few", "Few numbers: VeRA, OFT, SHiRA", {"lora": {"rank": 1, "alpha": 2}, "vera": {}, "oft": {}, "shira": {}}),
@@ -48,6 +51,7 @@ PRESETS: tuple[Preset, ...] = (
     Preset("patient", "Early stopping and half a cosine", {"lora": {}, "full": {}},
            {"steps": 80, "schedule": "cosine", "warmup": 4, "looks": 8, "patience": 2}),
     Preset("biases", "Biases alone (for a model that has some)", {"bitfit": {}, "layernorm": {}}),
+    Preset("bias", "LoRA with its matrices' biases (for a model that has some)", {"lora": {"bias": "lora_only"}, "bitfit": {}}),
 )  # fmt: skip
 
 

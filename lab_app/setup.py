@@ -262,9 +262,13 @@ def describe() -> dict[str, Any]:
 
 
 def comparisons() -> list[list[Any]]:
-    """The presets: the title of each, and the form's value that asks for it."""
-    model = models.available()[0].key
-    return [[preset.title, filled(preset.specs(model))] for preset in presets.PRESETS]
+    """The presets: the title of each, and the form's value that asks for it. They are for any model, so rates are left to the usual."""
+    model, found = models.available()[0].key, []
+    for preset in presets.PRESETS:
+        value = filled(preset.specs(model))
+        settings = {key: {**own, RATE: ""} if RATE in own else own for key, own in value["settings"].items()}
+        found.append([preset.title, {**value, "settings": settings}])
+    return found
 
 
 def _fields(method: methods.Method) -> list[dict[str, Any]]:

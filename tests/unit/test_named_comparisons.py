@@ -23,9 +23,17 @@ def test_every_method_and_every_relative_of_lora_has_one():
     of_others = {m.key for m in methods.METHODS if any(m.check(ARCH, m.Settings()))}
     assert of_others == {"adapter-fusion"}  # needs runs of one's own
     assert {m for m, _ in runs} == {m.key for m in methods.METHODS} - of_others
-    assert {"rslora", "dora", "init", "plus_ratio"} <= {name for method, name in runs if method == "lora"}
+    assert {"rslora", "dora", "init", "plus_ratio", "bias", "layers"} <= {
+        name for method, name in runs if method == "lora"
+    }
+
+
+@pytest.mark.parametrize("model", ["lab-nano", "smollm2-135m"])
+def test_three_methods_speak_like_a_pirate_on_any_model(model):
+    found = presets.find("pirate").specs(model)
+    assert [(s.model, s.task, s.method) for s in found] == [(model, "pirate", m) for m in ("lora", "prompt", "prefix")]
 
 
 def test_no_such_preset():
-    with pytest.raises(ValueError, match="There is no preset “x”; there are first, light"):
+    with pytest.raises(ValueError, match="There is no preset “x”; there are first, pirate"):
         presets.find("x")

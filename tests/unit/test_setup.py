@@ -85,6 +85,8 @@ def test_every_preset_fills_the_form_with_its_runs(home):
     for (_, value), preset in zip(setup.comparisons(), presets.PRESETS, strict=True):
         found = list(setup.wanted(setup.draft(value), setup.Problems()))
         assert {s.run_id for s in found} == {s.run_id for s in preset.specs(value["model"])}
+        other = list(setup.wanted(setup.draft({**value, "model": "smollm2-135m"}), setup.Problems()))
+        assert {s.run_id for s in other} == {s.run_id for s in preset.specs("smollm2-135m")}
 
 
 def test_no_method_and_an_unknown_model(home):
