@@ -14,6 +14,8 @@ from lab_app.charts import names
 
 NONE = "–"
 ARROW = " → "
+WITHOUT_MODEL = {"echo": "echo of the prompt", "majority": "always the commoner answer"}
+"""What the baselines of tasks are called; another one by its key."""
 
 
 def column(label: str, unit: str = "", help: str = "", number: bool = True) -> dict[str, Any]:
@@ -74,6 +76,7 @@ def results(records: Sequence[Record]) -> dict[str, Any]:
         {"method": r.spec.method, "cells": _cells(r, name, metrics)}
         for r, name in zip(records, names(records), strict=True)
     ]
+    rows += _without_model(records, metrics, len(columns))
     return {"caption": "What each method cost and what it brought", "columns": columns, "rows": rows}
 
 
@@ -92,6 +95,17 @@ def _cells(record: Record, name: str, metrics: Sequence[tasks.Metric]) -> list[s
         NONE if record.forgetting is None else f"{round(record.forgetting, 2) or 0.0:+.2f}",
         shown(finished.adapter_bytes / 1e6, 2) if finished and finished.adapter_bytes else NONE,
     ]
+
+
+def _without_model(records: Sequence[Record], metrics: Sequence[tasks.Metric], width: int) -> list[dict[str, Any]]:
+    """A row for each way to do without a model: what a tuned one has to beat, beside the base."""
+    found = next((r.base.baselines for r in records if r.base and r.base.baselines), {})
+    rows = []
+    for key, scores in found.items():
+        told = [shown(scores.get(m.key)) for m in metrics]
+        before = [WITHOUT_MODEL.get(key, key), "no model"] + [NONE] * 5
+        rows.append({"method": "", "cells": [*before, *told, *[NONE] * (width - len(before) - len(told))]})
+    return rows
 
 
 def example_rows(rows: Iterable[tasks.Row]) -> dict[str, Any]:

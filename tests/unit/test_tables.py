@@ -5,8 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments import events
+from experiments import events, specs
 from experiments.analysis import Record
+from experiments.specs import RunSpec
 from lab_app import tables
 from tests.unit.records import finished, record
 
@@ -48,6 +49,21 @@ def test_numbers_of_a_finished_run():
 def test_what_was_not_measured_is_a_dash_and_no_number():
     cells = tables.results([record("lora")])["rows"][0]["cells"]
     assert cells[2:] == [tables.NONE] * (len(cells) - 2)
+
+
+def test_what_echoing_the_prompt_scores_is_a_row_of_its_own():
+    """On `plain-english` the verse given back unchanged: a model that does not beat it has learnt nothing of use."""
+    one = finished("lora")
+    one.spec = specs.build(RunSpec, {"model": "any", "task": "plain-english", "method": "lora"})
+    assert len(tables.results([one])["rows"]) == 1
+    one.base = one.base.model_copy(update={"baselines": {"echo": {"chrf": 52.4, "bleu": 29.8}}})
+    value = tables.results([one])
+    labels = [c["label"] for c in value["columns"]]
+    echo = dict(zip(labels, value["rows"][-1]["cells"], strict=True))
+    assert (echo["method"], echo["state"], echo["chrf"], echo["bleu"]) == ("echo of the prompt", "no model", "52", "30")
+    assert len(value["rows"]) == 2 and {echo[label] for label in ("trainable", "peak memory", "adapter")} == {
+        tables.NONE
+    }
 
 
 def test_the_newest_answer_stands_first_and_the_base_once():
