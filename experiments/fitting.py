@@ -11,29 +11,33 @@ import psutil
 from experiments import methods, objectives, specs
 from experiments.accounting import Arch
 from experiments.accounting.memory import Load, predict
-from experiments.catalog import models
+from experiments.catalog import models, tasks
 from experiments.catalog.cache import ResourceError
 from experiments.specs import Problem, RunSpec, SpecError
 
 SPARE_MB = 200.0  # left to the system and the page
 TRAINERS_MB = 110.0  # TRL and its libraries (770 MB measured for 672 foretold without, 996 for 878)
-ROW_TOKENS = 90  # tokens a row with the chat template
 CARDS, LIMIT = Path("/proc/driver/nvidia/gpus"), Path("/sys/fs/cgroup/memory.max")
 
 
 def needed_mb(spec: RunSpec, arch: Arch) -> float:
-    """The highest memory of a step of this run, in 10⁶ bytes: foretold, to some percent."""
+    """The memory that this machine must have for a run, in 10⁶ bytes: a packed base keeps the unpacked one beside it."""
+    is_packed = methods.find(spec.method).footprint(arch, spec.settings).packed
+    return peak_mb(spec, arch) + (4 * sum(t.size for t in arch.linears) / 1e6 if is_packed else 0.0)
+
+
+def peak_mb(spec: RunSpec, arch: Arch) -> float:
+    """The highest memory of a step, in 10⁶ bytes, as the run will tell it: foretold, to some percent."""
     objective = objectives.find(spec.objective)
     rows = objective.read(spec.train.batch_size, spec.goal)
-    tokens = spec.data.max_length if spec.data else ROW_TOKENS
+    task = tasks.find(spec.task)
+    tokens = (
+        spec.data.max_length if spec.data else task.row_tokens or task.max_length
+    )  # the longest batch makes the peak
     learnt = 100 if objective.is_trls and not objective.scores else 50  # TRL makes logits of the prompt, too
     load = Load(batch_size=rows, tokens=tokens, learnt=learnt, keeps_base=True)
-    method = methods.find(spec.method)
-    beside = (
-        4 * sum(t.size for t in arch.linears) if method.footprint(arch, spec.settings).packed else 0
-    )  # the base itself
     trainers = TRAINERS_MB if objective.is_trls else 0.0
-    return (predict(arch, method, spec.settings, load).total + beside) / 1e6 + trainers
+    return predict(arch, methods.find(spec.method), spec.settings, load).total / 1e6 + trainers
 
 
 def cores() -> int:

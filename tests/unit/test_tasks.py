@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,11 @@ import sacrebleu
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experiments.catalog import tasks
+from experiments import templates
+from experiments.catalog import codec, tasks
 from experiments.catalog.tasks import (
     TASKS,
+    Pair,
     Row,
     general_text,
     json_record,
@@ -52,6 +55,18 @@ def home(tmp_path_factory):
 @pytest.fixture(params=TASKS, ids=lambda task: task.key)
 def task(request):
     return request.param
+
+
+def test_the_longest_rows_are_as_long_as_is_said(task, smollm2):
+    """Of SmolLM2's tokens: what the memory of a step is foretold from."""
+    text, _ = codec.load(smollm2)
+    rows = list(task.split().train[:400])
+    rows += [replace(row, completion=row.rejected) for row in rows if isinstance(row, Pair)]
+    lengths = [len(templates.encode(text, row, None).ids) for row in rows]
+    if task.row_tokens is None:
+        assert sum(length > task.max_length for length in lengths) > 0.1 * len(rows)
+    else:
+        assert 0.9 * max(lengths) <= task.row_tokens <= min(1.1 * max(lengths), task.max_length)
 
 
 def test_rows_are_enough_and_whole(task):

@@ -58,4 +58,5 @@ TASK = Task(
     max_new_tokens=80,
     scored_rows=24,
     max_length=256,
+    row_tokens=188,
 )

@@ -74,5 +74,6 @@ TASK = Task(
     max_new_tokens=60,
     scored_rows=48,
     max_length=160,
+    row_tokens=104,
     pairs=True,
 )  # fmt: skip

@@ -144,4 +144,5 @@ TASK = Task(
     max_new_tokens=64,
     scored_rows=32,
     max_length=160,
+    row_tokens=120,
 )

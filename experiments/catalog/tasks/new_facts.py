@@ -71,4 +71,5 @@ TASK = Task(
     max_new_tokens=16,
     scored_rows=2 * PEOPLE * len(KINDS),
     max_length=64,
+    row_tokens=53,
 )  # fmt: skip

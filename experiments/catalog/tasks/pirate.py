@@ -142,4 +142,5 @@ TASK = Task(
     max_new_tokens=36,  # the longest written answer is 32 SmolLM2 tokens
     scored_rows=48,
     max_length=96,
+    row_tokens=77,
 )

@@ -194,5 +194,6 @@ TASK = Task(
     max_new_tokens=56,
     scored_rows=32,
     max_length=160,
+    row_tokens=129,
     baselines=echo,
 )

@@ -68,6 +68,7 @@ TASK = Task(
     max_new_tokens=plain_english.TASK.max_new_tokens,
     scored_rows=plain_english.TASK.scored_rows,
     max_length=192,
+    row_tokens=129,
     baselines=plain_english.echo,
     pairs=True,
 )

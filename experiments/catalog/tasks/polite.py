@@ -138,5 +138,6 @@ TASK = Task(
     max_new_tokens=36,
     scored_rows=48,
     max_length=128,
+    row_tokens=73,
     pairs=True,
 )  # fmt: skip

@@ -109,5 +109,6 @@ TASK = Task(
     max_new_tokens=6,
     scored_rows=64,
     max_length=128,
+    row_tokens=106,
     baselines=majority,
 )

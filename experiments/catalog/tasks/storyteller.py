@@ -79,4 +79,5 @@ TASK = Task(
     max_new_tokens=40,
     scored_rows=48,
     max_length=96,
+    row_tokens=68,
 )
