@@ -2,7 +2,12 @@
 // large object costs), `props.value` is what was typed, and the server says what
 // follows from that: problems at their fields, titles, facts, costs. What was typed survives a reload of this tab.
 const form = JSON.parse(props.form), folds = {};
-let waiting;
+const measured = make('p', { class: 'facts', role: 'status' });
+const measure = make('button', { type: 'button', class: 'lab-button', id: 'measure', hidden: true, onclick: () => {
+  measure.disabled = true;
+  trigger('apply', {});
+} });
+let waiting, shownCosts;
 const typed = typedForm({ kept: 'fine-tuning-lab-form', fits: (found) => found.version === typed.value.version, draw, tell }), { parts, change, setting, choice } = typed;
 const subject = subjectOf(typed, form, () => parts.rows.refresh());
 const facts = (id) => make('p', { class: 'facts', id });
@@ -45,7 +50,7 @@ function build() {
       ...form.recipe.map((f) => setting('train.' + f.name, f, (raw) => (typed.value.train[f.name] = raw)))),
     make('details', { class: 'quiet' }, make('summary', {}, 'What these do'),
       make('ul', { class: 'facts' }, ...form.about.map(([name, text]) => make('li', {}, make('b', {}, name + ' '), text)))),
-    make('div', { id: 'cost', 'aria-live': 'polite' }));
+    make('div', { id: 'cost', 'aria-live': 'polite' }), make('div', { id: 'measuring' }, measure, measured));
 }
 async function show(rows) {
   const found = await server.rows(typed.value.task);
@@ -75,14 +80,20 @@ function tell(reply) {
   }
   element.querySelector('#model-facts').textContent = reply.model_facts;
   clearTimeout(waiting);
-  if (reply.fetching) waiting = setTimeout(typed.follow, 1000); // what is fetched in the background moves on by itself
+  if (reply.fetching || reply.measuring.busy) waiting = setTimeout(typed.follow, 1000); // what goes on in the background moves by itself
   element.querySelector('#task-facts').textContent = reply.task_facts;
+  measure.hidden = !reply.measuring.button;
+  measure.textContent = reply.measuring.button;
+  measure.disabled = reply.measuring.busy;
+  if (measured.textContent !== reply.measuring.said) measured.textContent = reply.measuring.said;
+  if (shownCosts === (shownCosts = JSON.stringify(reply.costs))) return; // or a screen reader says the same again every second
   element.querySelector('#cost').replaceChildren(
     make('ul', {}, ...reply.costs.lines.map(([name, text]) => make('li', {}, make('b', {}, name), text))), make('p', {}, reply.costs.time));
 }
 watch('value', () => { // the server filled the form in, or says what is wrong with the one of that edit
   const said = props.value;
   if (said.model !== undefined) typed.value = structuredClone(said);
+  else if (said.asked) typed.value.asked = said.asked;
   else if (said.edit === (typed.value.edit || 0)) typed.value.wrong = said.wrong;
   typed.share();
   typed.follow();

@@ -13,6 +13,13 @@ from experiments.specs import Problem, RunSpec, SpecError
 from experiments.store import Store
 
 
+def require_all(store: Store, spec: RunSpec, owner: str) -> None:
+    """Raise `SpecError` where a run names rows or runs that are not this owner's to use."""
+    require_rows(spec, owner)
+    require_sources(store, spec, owner)
+    require_stages(store, spec, owner)
+
+
 def require_rows(spec: RunSpec, owner: str) -> None:
     """Raise `SpecError` where a spec names rows that this owner did not bring."""
     if spec.task.startswith("data:") and not keep.owns(spec.task, owner):

@@ -40,6 +40,12 @@ def peak_mb(spec: RunSpec, arch: Arch) -> float:
     return predict(arch, methods.find(spec.method), spec.settings, load).total / 1e6 + trainers
 
 
+def foretold_mb(spec: RunSpec) -> float | None:
+    """`peak_mb`, None as long as the architecture is not known. Raises `ValueError` for a model that is not known."""
+    arch = models.arch(models.find(spec.model, local=True))
+    return peak_mb(spec, arch) if arch else None
+
+
 def cores() -> int:
     """Cores this process may use, which in a container are fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -85,9 +85,7 @@ class Jobs:
         """Ask for runs, to be raced where several are new. Raises `QueueFull`, or `SpecError` for rows or runs that are
         somebody else's; then nothing was asked for."""
         for spec in specs:
-            access.require_rows(spec, owner)
-            access.require_sources(self.store, spec, owner)
-            access.require_stages(self.store, spec, owner)
+            access.require_all(self.store, spec, owner)
         self._settle()
         with self._change, _said_where_full():
             unique = list({spec.run_id: spec for spec in specs}.values())
@@ -110,7 +108,7 @@ class Jobs:
         somebody else's own."""
         access.require_runs(self.store, spec.runs, owner)
         if isinstance(spec, CalibrateSpec):
-            access.require_rows(spec.run, owner)
+            access.require_all(self.store, spec.run, owner)
         with self._change, _said_where_full():
             if self._answering >= MOST_WAITING:
                 raise QueueFull("Many questions are waiting already; try again in a moment.")
@@ -211,7 +209,7 @@ class Jobs:
             cause = str(error) or type(error).__name__
         for key in job.keys:
             if not self.store.entry(*key).ended:  # type: ignore[union-attr]
-                advice = "Press Start again: the worker was restarted."
+                advice = f"{'Press Start' if job.kind == 'train' else 'Ask'} again: the worker was restarted."
                 self._owed[key] = events.Interrupted() if self._closed else events.Failed(cause=cause, advice=advice)
         self._settle()
         if job.kind == "train":

@@ -190,21 +190,10 @@ def offered(lab: Lab, form: Form, values: Mapping[Any, Any], owner: str) -> dict
 
 def costs(lab: Lab, found: Sequence[RunSpec]) -> list[str]:
     """What these runs will take, in two sentences."""
-    known = [(SHORT[spec.objective], estimates.before(spec, lab.store), _needed_mb(spec)) for spec in found]
-    seconds = [(name, estimate.seconds, estimate.basis) for name, estimate, _ in known if estimate.seconds is not None]
+    known = [(SHORT[spec.objective], estimates.before(spec, lab.store), fitting.foretold_mb(spec)) for spec in found]
     peaks = [(estimate.peak_mb or needed, name) for name, estimate, needed in known if estimate.peak_mb or needed]
-    lines = ["How long it takes is known after the first run of this model here."]
-    if len(seconds) == len(known):
-        each = ", ".join(f"{name} {sentences.duration(s)}" for name, s, _ in seconds) if len(seconds) > 1 else ""
-        basis = ", ".join(dict.fromkeys(basis for *_, basis in seconds))
-        total = sentences.duration(sum(s for _, s, _ in seconds))
-        lines = [f"About {total}{': ' if each else ''}{each} ({basis})."]
+    lines = [sentences.takes([(name, estimate) for name, estimate, _ in known])]
     if peaks:
         most, name = max(peaks)
         lines.append(f"At its highest about {most:,.0f} MB of memory{f', in {name}' if len(known) > 1 else ''}.")
     return lines
-
-
-def _needed_mb(spec: RunSpec) -> float | None:
-    arch = models.arch(models.find(spec.model, local=True))
-    return fitting.needed_mb(spec, arch) if arch else None

@@ -150,26 +150,39 @@ def about_task(key: str) -> str:
     return tasks.find(key).summary if key in {t.key for t in tasks.TASKS} else ""
 
 
-def costs(found: Sequence[tuple[RunSpec, Estimate]]) -> tuple[list[tuple[str, str]], str]:
-    """What a start would take: (method, what it trains) a line, and the time."""
-    lines = [_trains(spec, estimate) for spec, estimate in found]
-    seconds = [estimate.seconds for _, estimate in found]
-    known = [s for s in seconds if s is not None]
-    if len(known) < len(seconds):
-        return lines, "How long it takes is known after the first run of this model here."
-    basis = ", ".join(dict.fromkeys(estimate.basis for _, estimate in found))
-    return lines, f"About {duration(sum(known))} ({basis})."
+def costs(found: Sequence[tuple[RunSpec, Estimate, float | None]]) -> tuple[list[tuple[str, str]], str]:
+    """What a start would take, of specs with their estimate and foretold peak in MB: (method, what it trains and its peak) a line,
+    and the time."""
+    titles = [methods.find(spec.method).title for spec, _, _ in found]
+    lines = [_trains(spec, estimate) + _peak(estimate, foretold_mb) for spec, estimate, foretold_mb in found]
+    return list(zip(titles, lines, strict=True)), takes(list(zip(titles, (e for _, e, _ in found), strict=True)))
 
 
-def _trains(spec: RunSpec, estimate: Estimate) -> tuple[str, str]:
-    method = methods.find(spec.method)
-    if not method.trains:
-        return method.title, " trains nothing."
+def takes(each: Sequence[tuple[str, Estimate]]) -> str:
+    """Seconds of all of these, by name, and of each where there are several."""
+    seconds = [(name, estimate.seconds) for name, estimate in each if estimate.seconds is not None]
+    if len(seconds) < len(each):
+        return "How long it takes is known after the first run of this model here."
+    apart = ": " + ", ".join(f"{name} {duration(s)}" for name, s in seconds) if len(seconds) > 1 else ""
+    basis = ", ".join(dict.fromkeys(estimate.basis for _, estimate in each))
+    return f"About {duration(sum(s for _, s in seconds))}{apart} ({basis})."
+
+
+def _trains(spec: RunSpec, estimate: Estimate) -> str:
+    if not methods.find(spec.method).trains:
+        return " trains nothing."
     if estimate.trainable is None or estimate.total is None:
-        return method.title, ": counted once the model is here."
+        return ": counted once the model is here."
     part = share(estimate.trainable, estimate.total)
     why = f" That is {estimate.formula}." if estimate.formula else ""
-    return method.title, f" trains {estimate.trainable:,} of {estimate.total:,} parameters ({part} %).{why}"
+    return f" trains {estimate.trainable:,} of {estimate.total:,} parameters ({part} %).{why}"
+
+
+def _peak(estimate: Estimate, foretold_mb: float | None) -> str:
+    """What was measured beats what was foretold."""
+    if estimate.peak_mb is not None:
+        return f" Needs {estimate.peak_mb:,.0f} MB of memory at its highest (measured in two steps)."
+    return f" Needs about {foretold_mb:,.0f} MB of memory at its highest (calculated)." if foretold_mb else ""
 
 
 def duration(seconds: float) -> str:

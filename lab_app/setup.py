@@ -18,7 +18,7 @@ from experiments import advice, estimates, fitting, methods, objectives, presets
 from experiments.catalog import models, tasks
 from experiments.catalog.background import Fetching
 from experiments.specs import RunSpec, SpecError, TrainSettings
-from lab_app import controls, sentences, subject, tables
+from lab_app import controls, sentences, subject, tables, two_steps
 from lab_app.drawn import drawn
 from lab_app.lab import Lab
 from lab_app.subject import IMITATE, OTHER, OWN, Subject
@@ -34,12 +34,13 @@ RATE = "learning_rate"
 
 
 class Draft(Subject):
-    """What a visitor typed, unchecked: raw texts, numbers and switches by their place."""
+    """What a visitor typed, unchecked: raw texts, numbers and switches by their place; `asked`: what is being measured (`two_steps`)."""
 
     methods: list[str] = Field(default_factory=list)
     train: dict[str, Any] = Field(default_factory=dict)
     seed: Any = None
     settings: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    asked: dict[str, Any] = Field(default_factory=dict)
 
     @property
     def chosen(self) -> list[str]:
@@ -127,9 +128,7 @@ def consequences(lab: Lab, form: Draft) -> dict[str, Any]:
     fetching = _brought(lab, entry, form.model)
     if entry:
         speed = estimates.speed(entry.key, lab.store)
-    lines, time = ([], sentences.PUT_RIGHT) if problems else sentences.costs(
-        [(spec, estimates.before(spec, lab.store)) for spec in found]
-    )  # fmt: skip
+    costs = two_steps.expected(lab, [] if problems else found, form.asked, form.edit)
     if form.is_asking:
         problems.pop("hub_id", None)  # not typed yet is not wrong yet
     return {
@@ -139,7 +138,7 @@ def consequences(lab: Lab, form: Draft) -> dict[str, Any]:
         "model_facts": sentences.about_model(entry, speed, fetching.sentence if fetching else ""),
         "fetching": fetching is not None and not fetching.ended,
         "task_facts": form.task_facts,
-        "costs": {"lines": lines, "time": time},
+        **costs,
     }
 
 

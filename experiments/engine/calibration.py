@@ -1,7 +1,7 @@
 """Two steps of a run before it starts: how long a step takes here, what the looks around it take, and how high memory goes.
 
-The first step warms up, the second is timed. Looks and answers are timed on one batch of each and multiplied. Nothing of it
-reaches the run itself, which begins afresh.
+The first step warms up and reads the longest of some batches, which makes the peak; the second is timed. Looks and answers are timed
+on one batch of each and multiplied. Nothing of it reaches the run itself, which begins afresh.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from experiments.engine.randomness import RandomState
 from experiments.engine.trial import Trial, begin
 from experiments.specs import RunSpec
 
-ROWS = 64  # rows that say how long the rows of a task are
+ROWS = 160  # rows that say how long the rows of a task are, and its longest batch
 TOKENS = 4  # tokens written to learn how long one takes
 PACED = 20  # different batches of which a pace is taken
 
@@ -66,14 +66,15 @@ def _a_step_s(
     rows = task.split(None).train
     train = spec.train
     mean = sum(len(_example(base, task, row).ids) for row in rows[:ROWS]) / len(rows[:ROWS])
-    order = data.order(len(rows), train.batch_size, 2 * train.accumulate, spec.seed)
+    order = data.order(len(rows), train.batch_size, max(ROWS // train.batch_size, train.accumulate), spec.seed)
     batches = [[_example(base, task, rows[i]) for i in batch] for batch in order]
+    longest = max(batches, key=lambda batch: max(len(example.ids) for example in batch))
     taken = tokens = 0.0
-    for half in (batches[: train.accumulate], batches[train.accumulate :]):
+    for step in ([longest], batches[: train.accumulate]):
         between()
         before_s, before = trial.train_s, trial.tokens
         with state:
-            trial.backward(*half)
+            trial.backward(*step)
             trial.update()
         taken, tokens = trial.train_s - before_s, trial.tokens - before
     return taken * mean * train.batch_size * train.accumulate / max(tokens, 1)

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from experiments import estimates, events, methods, mirrors, states
+from experiments import calibrated, estimates, events, methods, mirrors, states
 from experiments.catalog import models, tasks
 from experiments.catalog.cache import ResourceError
 from experiments.catalog.tasks.base import Row
@@ -151,7 +151,9 @@ class Engine:
             return
         if isinstance(spec, CalibrateSpec):
             tasks.of(spec.run).split(lambda stage, done, total: between())
-            yield events.Calibrated(**calibration.calibrate(spec.run, base, between).model_dump())
+            found = calibration.calibrate(spec.run, base, between)
+            calibrated.keep(self.store, spec.run, found)  # before it is told: whoever hears it finds it
+            yield events.Calibrated(**found.model_dump())
             return
         for i, model in enumerate(columns):
             between()

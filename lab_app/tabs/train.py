@@ -12,7 +12,7 @@ from gradio.components import Component
 
 from experiments.jobs import QueueFull
 from experiments.specs import RunSpec, SpecError
-from lab_app import anew, charts, drawn, live, own, sentences, setup, tables, visitor
+from lab_app import anew, charts, drawn, live, own, sentences, setup, tables, two_steps, visitor
 from lab_app.lab import Lab
 from lab_app.loss_chart import loss_chart
 
@@ -67,6 +67,7 @@ def build(lab: Lab, page: Page, room: Room) -> None:
             results, use = _results(lab, page)
     buttons = Buttons(preset, start, stop, again, use)
     _wire_runs(lab, page, form, results, buttons)
+    _wire_measuring(lab, page, form)
 
 
 def _results(lab: Lab, page: Page) -> tuple[Results, gr.Button]:
@@ -150,6 +151,19 @@ def _wire_runs(lab: Lab, page: Page, form: gr.HTML, results: Results, buttons: B
     follow(results.further.apply(go_on, [view, saved], [*opened, results.further], **common))
     buttons.stop.click(stop, [view, saved], None, **QUIET)
     buttons.use.click(use, view, form, **QUIET)
+
+
+def _wire_measuring(lab: Lab, page: Page, form: gr.HTML) -> None:
+    def measure(value: Any, kept: Any) -> tuple[Any, Any]:
+        """Ask for two steps of what the form says; it tells by itself how far they are."""
+        typed, known = setup.draft(value), visitor.welcome(kept)
+        wanted, problems = setup.order(typed, with_weights=True)
+        told = {"wrong": problems, "edit": typed.edit}
+        if not problems:
+            told = {"asked": two_steps.ask(lab, wanted, known["owner"], typed.edit)}
+        return told, gr.skip() if visitor.owner(kept) else known  # a Start of this moment keeps its runs there, too
+
+    form.apply(measure, [form, page.saved], [form, page.saved], concurrency_limit=8, **{**QUIET, "queue": True})
 
 
 def refused(shown: Mapping[str, Any], reasons: list[str]) -> dict[str, Any]:

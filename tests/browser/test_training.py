@@ -154,3 +154,31 @@ def test_another_start_changes_the_view_and_leaves_the_first_run_alone(visit):
     room.wait_for_points("lora", 1)
     room.stop_button.click()
     expect(room.status).to_contain_text("Stopped by you")
+
+
+def test_two_steps_say_time_and_memory_before_the_start(visit):
+    room = visit()
+    room.choose("LoRA", "Prompt", steps=9, seed=111)
+    cost, press = room.page.locator("#cost"), room.page.locator("#measure")
+    expect(cost).to_contain_text("MB of memory at its highest (calculated)")
+    press.click()
+    expect(cost).to_contain_text(
+        re.compile(r"About \d+ s: LoRA \d+ s, Prompt \d+ s \(from two steps of it here\)"), timeout=120_000
+    )
+    expect(cost).to_contain_text("MB of memory at its highest (measured in two steps)")
+    expect(press).to_have_text("Measure again")
+    other = visit()
+    other.choose("Prompt", steps=12, seed=112)  # kept for whoever asks
+    expect(other.page.locator("#cost")).to_contain_text("(from two steps of it here)")
+    other.choose("LoRA", "Prompt", "Prefix", steps=12, seed=112)
+    expect(other.page.locator("#measure")).to_have_text("Measure two steps")
+    expect(other.page.locator("#measure")).to_be_enabled()  # and nothing was started for what nobody asked for
+
+
+def test_a_named_comparison_keeps_the_model_that_was_chosen(visit):
+    room = visit()
+    room.choose("IA³")
+    room.page.locator("#presets").select_option(label="LoRA against prompt against prefix on pirate")
+    expect(room.page.locator("#methods").get_by_label("Prefix", exact=True)).to_be_checked()
+    expect(room.page.locator("#model").get_by_label("tiny", exact=True)).to_be_checked()
+    expect(room.page.locator("#task").get_by_label("Talk like a pirate", exact=True)).to_be_checked()

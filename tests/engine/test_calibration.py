@@ -10,6 +10,7 @@ import pytest
 from experiments import calibrated, estimates
 from experiments.engine import calibration, evaluation
 from experiments.engine.calibration import calibrate
+from experiments.engine.trial import Trial
 from experiments.store import Store
 from tests.engine.conftest import losses, run_spec
 from tests.engine.test_training import run
@@ -24,6 +25,21 @@ def test_it_tells_a_step_the_looks_and_the_memory(method, base, weights):
         method in ("prompt", "few-shot")
     )
     assert found.seconds(100) == pytest.approx(100 * found.a_step_s + found.around_s) and weights()
+
+
+def test_the_longest_batch_comes_first_and_makes_the_peak(base, monkeypatch):
+    """So the second step is timed alone: to measure a larger batch than before, freed memory is given back within its time."""
+    read: list[int] = []
+    backward = Trial.backward
+
+    def watched(trial, *batches):
+        read.append(max(len(example.ids) for batch in batches for example in batch))
+        return backward(trial, *batches)
+
+    monkeypatch.setattr(Trial, "backward", watched)
+    for seed in range(4):
+        calibrate(run_spec("lora", seed=seed), base)
+    assert all(first >= second for first, second in zip(read[::2], read[1::2], strict=True)) and len(set(read)) > 1
 
 
 def test_a_base_that_is_not_known_takes_longer(base, monkeypatch):

@@ -15,10 +15,10 @@ from typing import Any
 import psutil
 import pytest
 
-from experiments import analysis, estimates, events
+from experiments import analysis, calibrated, estimates, events
 from experiments.catalog import models
 from experiments.jobs import Jobs
-from experiments.questions import SampleSpec
+from experiments.questions import CalibrateSpec, SampleSpec
 from experiments.specs import RunSpec, build
 from experiments.store import Key, Store
 from experiments.workers import Inline, WorkerProcess
@@ -82,6 +82,13 @@ def started(lab: Jobs, seed: int, owner: str = "ann", count: int = 2) -> Key:
 def raced() -> list[RunSpec]:
     """Two methods of which one draws random numbers in each step."""
     return [spec(settings={"dropout": 0.3}), spec("prompt")]
+
+
+def test_two_steps_are_kept_by_the_worker_whoever_waits_for_them(lab):
+    key = lab.ask(CalibrateSpec(run=spec(steps=7, seed=70)), "ann").key
+    soon(lambda: lab.store.entry(*key).ended)
+    found = calibrated.known(lab.store, spec(steps=9, seed=71))
+    assert last(lab, key).kind == "finished" and found is not None and found.a_step_s > 0 and found.peak_mb > 100
 
 
 def test_a_race_runs_to_its_end_as_it_would_in_this_process(lab, home, tmp_path):
