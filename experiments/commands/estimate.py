@@ -15,8 +15,8 @@ from experiments.terminal import AsJson, app, open_store, sentences
 
 @app.command()
 def estimate(
-    model: str = "smollm2-135m",
-    task: str = "pirate",
+    model: str = models.MODELS[0].key,
+    task: str = tasks.TASKS[0].key,
     method: str = "lora",
     settings: Annotated[list[str] | None, typer.Option("--set", help="A setting of the method: rank=8.")] = None,
     recipe: Annotated[list[str] | None, typer.Option("--train", help="A setting of the training: steps=40.")] = None,

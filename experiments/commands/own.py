@@ -59,7 +59,7 @@ def preview(
     data: Data,
     mapping: Mapping = None,
     template: Template = "",
-    model: str = "smollm2-135m",
+    model: str = models.MODELS[0].key,
     examples: Annotated[int, typer.Option(min=1, max=200, help="Rows to show.")] = previews.SHOWN,
     first: Annotated[int, typer.Option(min=0, help="The first row to show.")] = 0,
     as_json: AsJson = False,
