@@ -78,17 +78,6 @@ def grouped(results: Sequence[Result]) -> list[tuple[Mapping[str, Value | None],
     return list(found.values())
 
 
-def by_axis(results: Sequence[Result], place: str, lower_is_better: bool = True) -> Comparison:
-    """The values of one axis, over all seeds and all that the other axes have in common: each such combination is a block."""
-    blocks: dict[str, int] = {}
-    along: list[Result] = []
-    for values, seed, number in results:
-        if place in values:
-            rest = repr(sorted((p, v) for p, v in values.items() if p != place)) + f" {seed}"
-            along.append(({place: values[place]}, blocks.setdefault(rest, len(blocks)), number))
-    return compare(along, lower_is_better)
-
-
 def _spread(groups: Sequence[Mapping[int, float]]) -> tuple[float | None, int]:
     """Standard deviation between the seeds of a setting, and its degrees of freedom; None where no setting has two."""
     seeds = set(groups[0])

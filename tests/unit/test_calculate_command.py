@@ -15,7 +15,7 @@ def count(words: str) -> tuple[int, dict]:
     return done.exit_code, json.loads(done.stdout)
 
 
-def test_count_as_in_the_issue():
+def test_lora_on_queries_and_values_is_counted_from_their_shapes():
     code, found = count("--arch smollm2-135m --method lora --set rank=8 --set targets=q_proj,v_proj")
     assert code == 0
     assert found["trainable"] == 30 * 8 * ((576 + 576) + (576 + 192)) == 460_800

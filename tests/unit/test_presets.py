@@ -29,7 +29,7 @@ def test_sizes_as_they_are_written_elsewhere():
     assert {key: presets.arch(key).total for key in written} == written
 
 
-def test_the_issue_lists_these_families():
+def test_these_families_and_sizes_are_there():
     wanted = "smollm2-135m smollm2-360m smollm2-1.7b gpt2-xl pythia-70m pythia-6.9b tinyllama llama-2-7b llama-2-13b"
     wanted += (
         " llama-2-70b llama-3-8b llama-3.2-1b llama-3.2-3b mistral-7b qwen2.5-0.5b qwen2.5-7b gemma-2b phi-2 bert-base"

@@ -299,15 +299,6 @@ def test_a_score_is_better_when_it_is_higher():
     assert found.best.values == {"settings.rank": 8} and found.rows[1].told_apart
 
 
-def test_one_axis_over_the_others():
-    cells = [
-        ({"settings.rank": r, "settings.alpha": a}, 0, r / 10 + a + 0.001 * r * a)
-        for r in (1, 2) for a in (4.0, 8.0, 16.0)
-    ]  # fmt: skip
-    along = findings.by_axis(cells, "settings.rank")
-    assert [row.seeds for row in along.rows] == [3, 3] and along.rows[1].told_apart
-
-
 def test_the_pareto_front():
     assert findings.pareto([(1, 5), (2, 3), (3, 4), (4, 1), (4, 2)]) == [0, 1, 3]
     assert findings.pareto([]) == []
