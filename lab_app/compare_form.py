@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import gradio as gr
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from experiments import comparison, methods
 from experiments.catalog import models, tasks
@@ -39,13 +39,11 @@ class Draft(Subject):
     seeds: str = ""
     rates: str = ""
 
-
-def draft(value: Any) -> Draft:
-    """What the browser sent; where that is no form at all, an empty one."""
-    try:
-        return Draft.model_validate(value)
-    except ValidationError:
-        return Draft()
+    def place(self, field: str) -> str:
+        head = field.split(".")[0]
+        known = {place: place for place in ("seeds", "rates", "amount", *(f"train.{name}" for name in LENGTH))}
+        known |= {"values": "seeds", "budget": "amount", "kind": "amount"}
+        return super().place(field) or known.get(field) or known.get(head, "methods")
 
 
 def order(form: Draft) -> tuple[ComparisonSpec | None, dict[str, str]]:
@@ -63,20 +61,8 @@ def order(form: Draft) -> tuple[ComparisonSpec | None, dict[str, str]]:
         for run in spec.runs:
             sweep_form.fits(run)
     except SpecError as error:
-        return None, {_place_of(form, problem.field): problem.sentence for problem in error.problems}
+        return None, form.problems(error)
     return spec, {}
-
-
-def _place_of(form: Draft, field: str) -> str:
-    """Where in this form a problem of a spec stands."""
-    if place := form.place(field):
-        return place
-    if field.startswith("train.") and field.removeprefix("train.") in LENGTH:
-        return field
-    head = field.split(".")[0]
-    if head in ("seeds", "rates", "amount"):
-        return head
-    return {"values": "seeds", "budget": "amount", "kind": "amount"}.get(head, "methods")
 
 
 def consequences(lab: Lab, form: Draft) -> dict[str, Any]:
@@ -139,7 +125,7 @@ def build(lab: Lab) -> gr.HTML:
     """Draw the questions where this is called; the component's value is the draft."""
 
     def follow(value: Any) -> dict[str, Any]:
-        return consequences(lab, draft(value))
+        return consequences(lab, Draft.read(value))
 
     return drawn(
         start(),

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import gradio as gr
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from experiments import advice, estimates, fitting, methods, objectives, presets, specs
 from experiments.catalog import models, tasks
@@ -46,14 +46,6 @@ class Draft(Subject):
     def chosen(self) -> list[str]:
         """The chosen methods in display order."""
         return [m.key for m in methods.METHODS if m.key in self.methods]
-
-
-def draft(value: Any) -> Draft:
-    """What the browser sent; where that is no form at all, an empty one."""
-    try:
-        return Draft.model_validate(value)
-    except ValidationError:
-        return Draft()
 
 
 class Problems(dict[str, str]):
@@ -287,7 +279,7 @@ def build(lab: Lab) -> gr.HTML:
     """Draw the four questions where this is called; the component's value is the draft."""
 
     def follow(value: Any) -> dict[str, Any]:
-        return consequences(lab, draft(value))
+        return consequences(lab, Draft.read(value))
 
     form = {**describe(), "presets": comparisons()}
     return drawn(

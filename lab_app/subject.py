@@ -4,17 +4,18 @@ Sweep and Compare, drawn by assets/subject.js; what was typed travels with the f
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from experiments.catalog import models, tasks
-from experiments.specs import RunSpec
+from experiments.specs import RunSpec, SpecError
 from lab_app import sentences
 from lab_app.own import IMITATE
 
 OTHER = "another"
 OWN = "own"
+Form = TypeVar("Form", bound="Subject")
 NO_ROWS = "Bring your rows first: a file, pasted text or a data set of the model hub."
 
 
@@ -28,6 +29,14 @@ class Subject(BaseModel):
     hub_id: str = ""
     task: str = ""
     own: dict[str, Any] = Field(default_factory=dict)
+
+    @classmethod
+    def read(cls: type[Form], value: Any) -> Form:
+        """What the browser sent; where that is no form at all, an empty one."""
+        try:
+            return cls.model_validate(value)
+        except ValidationError:
+            return cls()
 
     @property
     def about(self) -> dict[str, Any]:
@@ -62,6 +71,10 @@ class Subject(BaseModel):
         if head in ("model", "weights"):
             return "hub_id" if self.model == OTHER else "model"
         return "task" if head in ("task", "data", "template", "objective", "goal") else ""
+
+    def problems(self, error: SpecError) -> dict[str, str]:
+        """What stands in the way of a spec, each sentence at its place in this form."""
+        return {self.place(problem.field): problem.sentence for problem in error.problems}
 
 
 def filled(spec: RunSpec) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from experiments import fitting, methods, specs, sweeps, variants
 from experiments.catalog import models, tasks
@@ -46,13 +46,10 @@ class Draft(Subject):
     sure: str = ""
     """The question that was answered with yes."""
 
-
-def draft(value: Any) -> Draft:
-    """What the browser sent; where that is no form at all, an empty one."""
-    try:
-        return Draft.model_validate(value)
-    except ValidationError:
-        return Draft()
+    def place(self, field: str) -> str:
+        head = field.split(".")[0]
+        elsewhere = {"": "axes", "values": "seeds", "budget_s": "budget", "settings": "method"}
+        return super().place(field) or elsewhere.get(head, f"how.{head}" if head in HOW else field)
 
 
 def order(form: Draft) -> tuple[SweepSpec | None, dict[str, str]]:
@@ -66,7 +63,7 @@ def order(form: Draft) -> tuple[SweepSpec | None, dict[str, str]]:
         )
         fits(base)
     except SpecError as error:
-        return None, {_place_of(form, problem.field): problem.sentence for problem in error.problems}
+        return None, form.problems(error)
     axes = _axes(form, base, problems)
     if not axes and not problems:
         problems["axes"] = "Name at least one setting to vary, with its values."
@@ -77,7 +74,7 @@ def order(form: Draft) -> tuple[SweepSpec | None, dict[str, str]]:
         chosen = seeds(form.seeds)
         return sweeps.build({"base": base, "axes": axes, "seeds": chosen, **form.how, **budget}), {}
     except SpecError as error:
-        return None, {_place_of(form, problem.field): problem.sentence for problem in error.problems}
+        return None, form.problems(error)
 
 
 def seeds(text: str) -> list[int]:
@@ -85,16 +82,6 @@ def seeds(text: str) -> list[int]:
     if all(type(seed) is int for seed in found):
         return found  # type: ignore[return-value]
     raise SpecError([specs.Problem("seeds", "Seeds are whole numbers with commas between them.")])
-
-
-def _place_of(form: Draft, field: str) -> str:
-    """Where in this form a problem of a spec stands."""
-    head = field.split(".")[0]
-    if place := form.place(field):
-        return place
-    return {"": "axes", "values": "seeds", "budget_s": "budget", "settings": "method"}.get(
-        head, f"how.{head}" if head in HOW else field
-    )
 
 
 def _axes(form: Draft, base: RunSpec, problems: dict[str, str]) -> list[dict[str, Any]]:
@@ -180,7 +167,7 @@ def consequences(lab: Lab, form: Draft) -> dict[str, Any]:
     try:
         planned = sweeps.plan(spec, lab.store)
     except SpecError as error:
-        found = {_place_of(form, problem.field): problem.sentence for problem in error.problems}
+        found = form.problems(error)
         return {**about, "problems": found, "plan": [sentences.PUT_RIGHT], "asks": ""}
     return {**about, "problems": {}, "plan": _said(planned), "asks": asks(planned)}
 
@@ -254,7 +241,7 @@ def build(lab: Lab) -> gr.HTML:
     """Draw the questions where this is called; the component's value is the draft."""
 
     def follow(value: Any) -> dict[str, Any]:
-        return consequences(lab, draft(value))
+        return consequences(lab, Draft.read(value))
 
     return drawn(
         start(),

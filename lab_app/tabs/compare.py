@@ -55,7 +55,7 @@ def visible(lab: Lab, comparison_id: str, owner: str) -> bool:
 
 def begin(lab: Lab, value: Any, shown: View, owner: str) -> View:
     """Start what the form says; the new view."""
-    spec, wrong = compare_form.order(compare_form.draft(value))
+    spec, wrong = compare_form.order(compare_form.Draft.read(value))
     if spec is None:
         return study.refused(shown, list(dict.fromkeys(wrong.values())))
     try:

@@ -75,7 +75,7 @@ def visible(lab: Lab, sweep_id: str, owner: str) -> bool:
 
 def begin(lab: Lab, value: Any, shown: View, owner: str) -> View:
     """Start what the form says, once what it asks is answered; the new view."""
-    form = sweep_form.draft(value)
+    form = sweep_form.Draft.read(value)
     spec, problems = sweep_form.order(form)
     if spec is None:
         return study.refused(shown, list(dict.fromkeys(problems.values())))

@@ -96,7 +96,7 @@ def _wire_runs(lab: Lab, page: Page, form: gr.HTML, results: Results, buttons: B
     view, saved = results.view, page.saved
 
     def start(value: Any, shown: dict[str, Any], kept: Any) -> dict[Any, Any]:
-        typed = setup.draft(value)
+        typed = setup.Draft.read(value)
         wanted, problems = setup.order(typed, with_weights=True)
         if problems:
             return {form: {"wrong": problems, "edit": typed.edit}, view: refused(shown, problems.sentences)}
@@ -156,7 +156,7 @@ def _wire_runs(lab: Lab, page: Page, form: gr.HTML, results: Results, buttons: B
 def _wire_measuring(lab: Lab, page: Page, form: gr.HTML) -> None:
     def measure(value: Any, kept: Any) -> tuple[Any, Any]:
         """Ask for two steps of what the form says; it tells by itself how far they are."""
-        typed, known = setup.draft(value), visitor.welcome(kept)
+        typed, known = setup.Draft.read(value), visitor.welcome(kept)
         wanted, problems = setup.order(typed, with_weights=True)
         told = {"wrong": problems, "edit": typed.edit}
         if not problems:

@@ -10,7 +10,7 @@ from tests.unit.test_comparison import made
 
 
 def typed(**changes) -> compare_form.Draft:
-    return compare_form.draft({**compare_form.start(), **changes})
+    return compare_form.Draft.read({**compare_form.start(), **changes})
 
 
 def test_a_fresh_form_is_a_comparison_and_says_what_it_says():
@@ -44,7 +44,7 @@ def test_what_is_wrong_is_said_at_its_field(changes, place, sentence):
 
 @pytest.mark.parametrize("value", [None, 3, [], {"methods": "lora"}, {"train": 5}])
 def test_what_is_no_form_is_an_empty_one(value):
-    assert compare_form.order(compare_form.draft(value))[0] is None
+    assert compare_form.order(compare_form.Draft.read(value))[0] is None
 
 
 def test_everything_drawn_of_a_comparison_is_json_and_text():

@@ -52,7 +52,7 @@ def test_what_cannot_fit_is_refused_with_the_numbers(monkeypatch):
 
 def test_the_form_says_so_at_the_batch(home, monkeypatch):
     monkeypatch.setattr(fitting, "here_mb", lambda: 1000.0)
-    _, problems = setup.order(setup.draft({**setup.start(), "model": "smollm2-135m", "methods": ["full"]}))
+    _, problems = setup.order(setup.Draft.read({**setup.start(), "model": "smollm2-135m", "methods": ["full"]}))
     assert "there are 1,000 MB here" in problems["train.batch_size"]
 
 

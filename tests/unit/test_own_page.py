@@ -57,10 +57,10 @@ def test_what_cannot_be_brought_is_one_sentence(home, said):
 
 
 def test_the_form_asks_for_rows_and_then_names_them(brought):
-    typed = setup.draft({**setup.start(), "task": "own"})
+    typed = setup.Draft.read({**setup.start(), "task": "own"})
     found, problems = setup.order(typed)
     assert found == [] and "Bring your rows" in problems["task"]
-    typed = setup.draft({**setup.start(), "task": "own", "own": {**CHOICE, "key": brought["key"]}})
+    typed = setup.Draft.read({**setup.start(), "task": "own", "own": {**CHOICE, "key": brought["key"]}})
     found, problems = setup.order(typed)
     assert not problems and {s.task for s in found} == {brought["key"]} and found[0].template == "alpaca"
-    assert setup.draft(setup.filled(found)).about["task"] == brought["key"]
+    assert setup.Draft.read(setup.filled(found)).about["task"] == brought["key"]

@@ -11,7 +11,7 @@ from lab_app import setup
 
 
 def typed(**changes):
-    return setup.draft({**setup.start(), **changes})
+    return setup.Draft.read({**setup.start(), **changes})
 
 
 def order(**changes):
@@ -27,7 +27,7 @@ def test_the_fresh_form_is_the_preset(home):
 def test_a_filled_form_reads_back_as_the_same_specs(home):
     every, problems = order(methods=[m.key for m in METHODS], seed="7", train={"steps": "3", "batch_size": "2"})
     assert not problems and len(every) == len(METHODS)
-    again = list(setup.wanted(setup.draft(setup.filled(every)), problems))
+    again = list(setup.wanted(setup.Draft.read(setup.filled(every)), problems))
     assert not problems and again == every
 
 
@@ -83,9 +83,9 @@ def test_how_it_trains_is_part_of_the_form(home):
 
 def test_every_preset_fills_the_form_with_its_runs(home):
     for (_, value), preset in zip(setup.comparisons(), presets.PRESETS, strict=True):
-        found = list(setup.wanted(setup.draft(value), setup.Problems()))
+        found = list(setup.wanted(setup.Draft.read(value), setup.Problems()))
         assert {s.run_id for s in found} == {s.run_id for s in preset.specs(value["model"])}
-        other = list(setup.wanted(setup.draft({**value, "model": "smollm2-135m"}), setup.Problems()))
+        other = list(setup.wanted(setup.Draft.read({**value, "model": "smollm2-135m"}), setup.Problems()))
         assert {s.run_id for s in other} == {s.run_id for s in preset.specs("smollm2-135m")}
 
 
@@ -96,5 +96,5 @@ def test_no_method_and_an_unknown_model(home):
 
 @pytest.mark.parametrize("sent", [None, 7, "text", [], {"model": 3}, {"methods": "lora"}, {"settings": {"lora": 5}}])
 def test_what_is_no_form_is_an_empty_one(home, sent):
-    found, problems = setup.order(setup.draft(sent))
+    found, problems = setup.order(setup.Draft.read(sent))
     assert not found and problems

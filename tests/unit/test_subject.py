@@ -13,7 +13,7 @@ FORMS = {"sweep": sweep_form, "compare": compare_form}
 
 
 def ordered(form, **typed):
-    return form.order(form.draft({**form.start(), **typed}))
+    return form.order(form.Draft.read({**form.start(), **typed}))
 
 
 def base(spec):
@@ -31,7 +31,7 @@ def test_rows_of_ones_own_are_what_it_is_on(form, rows):
     assert ordered(form, task=subject.OWN)[1] == {"task": subject.NO_ROWS}
     spec, problems = ordered(form, task=subject.OWN, own=rows)
     assert not problems and base(spec).task == rows["key"] and base(spec).data.completion == "answer"
-    assert form.order(form.draft(form.filled(spec)))[0] == spec  # what “Use these settings” fills in
+    assert form.order(form.Draft.read(form.filled(spec)))[0] == spec  # what “Use these settings” fills in
     wrong = ordered(form, task=subject.OWN, own={**rows, "template": "{nothing}"})[1]
     assert set(wrong) == {"task"}
 
@@ -46,7 +46,7 @@ def test_any_model_of_the_hub_is_named_by_its_id(form):
     class Lab:
         store = None
 
-    said = form.consequences(Lab, form.draft({**form.start(), "model": subject.OTHER}))
+    said = form.consequences(Lab, form.Draft.read({**form.start(), "model": subject.OTHER}))
     assert said["problems"] == {} and said["plan"]  # not typed yet is not wrong yet
 
 

@@ -18,7 +18,7 @@ def store(tmp_path) -> Store:
 
 
 def form(**more) -> sweep_form.Draft:
-    return sweep_form.draft(sweep_form.start() | more)
+    return sweep_form.Draft.read(sweep_form.start() | more)
 
 
 def axes(*pairs) -> list[dict]:
@@ -58,7 +58,7 @@ def test_the_form_asks_for_what_it_shows():
     spec, problems = sweep_form.order(form())
     assert not problems and spec is not None
     assert spec.places == ("settings.rank", "settings.alpha") and spec.seeds == (0, 1, 2)
-    again, problems = sweep_form.order(sweep_form.draft(sweep_form.filled(spec)))
+    again, problems = sweep_form.order(sweep_form.Draft.read(sweep_form.filled(spec)))
     assert not problems and again == spec
 
 

@@ -53,7 +53,7 @@ def lab(home) -> Iterator[Lab]:
 
 
 def typed(**changes) -> setup.Draft:
-    return setup.draft({**setup.start(), "methods": ["lora", "prompt"], "edit": 3, **changes})
+    return setup.Draft.read({**setup.start(), "methods": ["lora", "prompt"], "edit": 3, **changes})
 
 
 def press(lab: Lab, form: setup.Draft, owner: str = ANNA) -> setup.Draft:
