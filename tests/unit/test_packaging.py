@@ -1,7 +1,10 @@
-"""What pyproject.toml says of the packages is what there is."""
+"""What pyproject.toml and the README say of the packages is what there is."""
 
+import re
+from itertools import takewhile
 from pathlib import Path
 
+import pytest
 from setuptools.config.pyprojecttoml import read_configuration
 
 ROOT = Path(__file__).parents[2]
@@ -20,3 +23,12 @@ def test_every_room_and_every_file_in_it_is_packed():
         for file in (ROOT / package.replace(".", "/")).glob(pattern)
     }
     assert packed == {file for file in files if file.suffix != ".py"}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_the_tree_of_the_readme_names_every_file_and_room(package):
+    tree = (ROOT / "README.md").read_text("utf8").partition("\n## The tree\n")[2].partition(f"\n{package}/")[2]
+    lines = [line.split() for line in re.match(r".*\n((?:  .*\n)*)", tree)[1].splitlines() if line[2] != " "]
+    named = [name for words in lines for name in takewhile(lambda word: word.endswith((".py", "/")), words)]
+    rooms = (file.name + "/" * file.is_dir() for file in (ROOT / package).iterdir())
+    assert sorted(named) == sorted(name for name in rooms if not name.startswith("__"))
