@@ -1,6 +1,7 @@
 """The model that ships with the lab: it knows its facts, and fine-tuning does to it what it does to large models."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -26,8 +27,9 @@ def tuned(nano, tmp_path_factory):
     found = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LAB_HOME", str(tmp_path_factory.mktemp("home")))
+        patch.setattr(tasks, "TASKS", (replace(tasks.find("new-facts"), scored_rows=32),))
         for method in ("lora", "prompt", "full"):
-            train = {"steps": 60, "batch_size": 8}
+            train = {"steps": 60, "batch_size": 8, "looks": 1}
             spec = build(RunSpec, {"model": ENTRY.key, "task": "new-facts", "method": method, "train": train})
             happened = list(training.run(spec, nano, tmp_path_factory.mktemp("adapter")))
             assert isinstance(happened[-1], events.Finished), happened[-1]
@@ -69,7 +71,11 @@ def test_fine_tuning_teaches_new_facts_and_each_method_in_its_way(tuned):
     assert loss["lora"] < loss["prompt"] < loss["base"]  # soft prompts learn less
     new = {name: look.metrics["new"] for name, look in tuned.items()}
     assert new["base"] <= 10 and new["lora"] >= 80
-    assert tuned["full"].general_loss > tuned["base"].general_loss  # and what is trained whole forgets
+    general = {name: look.general_loss for name, look in tuned.items()}
+    assert (
+        general["base"] < general["lora"] < general["full"]
+    )  # what is trained whole forgets more (docs/LOG.md: 4.59, 4.67, 4.75)
+    assert tuned["full"].metrics["kept"] < 50 < tuned["lora"].metrics["kept"]
 
 
 def test_the_tasks_for_it_are_first(nano):
