@@ -14,3 +14,7 @@ PAYLOADS = (
     "\u202egnp.exe \u0000\u001b[31m 😀 ünïcödé\nsecond line",
     "'; DROP TABLE runs; --",
 )
+MARKUP = "img, script, iframe, style, base"
+"""What none of them may become."""
+LINES = tuple(payload.replace("\n", " ").replace("\x00", "") for payload in PAYLOADS)
+"""The same as a field of one line or a cell of a file takes them."""

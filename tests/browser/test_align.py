@@ -7,6 +7,8 @@ import re
 
 from playwright.sync_api import Locator, Page, expect
 
+from tests.browser.payloads import LINES, MARKUP
+
 
 def knob(page: Page, name: str) -> Locator:
     return page.locator(f"#align-{name}").locator("input, textarea").first
@@ -59,10 +61,11 @@ def test_a_reward_model_scores_what_is_typed_and_can_pay(visit):
     page.locator("#align-start").click()
     done(page, "Reward model")
     expect(page.locator("#align-status")).to_contain_text(re.compile("rank correlation of [+-]"))
-    knob(page, "score-answers").fill("Gladly: at nine.\n<b>Go away.</b>")
+    knob(page, "score-answers").fill(f"Gladly: at nine.\n{LINES[0]}")
     page.locator("#align-score-go").click()
     expect(page.locator("#align-score-table tbody tr")).to_have_count(2, timeout=60_000)
-    expect(page.locator("#align-score-table")).to_contain_text("<b>Go away.</b>")
+    expect(page.locator("#align-score-table")).to_contain_text(LINES[0])
+    assert page.evaluate("window.hit") is None and not page.locator("#align-score-table").locator(MARKUP).count()
     page.locator("#align-plan").get_by_label("Earn a reward (GRPO)").check()
     judge = knob(page, "grpo-judge")
     judge.click()

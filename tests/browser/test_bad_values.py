@@ -7,15 +7,15 @@ import re
 from playwright.sync_api import expect
 
 from experiments.store import Store
+from tests.browser.payloads import LINES, PAYLOADS
 
-PAYLOAD = "<img src=x onerror=window.hit=1>"
 CASES = [
     ("lora-rank", "0", "Rank must be at least 1."),
     ("lora-rank", "2.5", "Rank must be a whole number."),
     ("lora-learning_rate", "nan", "Learning rate must be a number, not infinite or NaN."),
     ("lora-learning_rate", "fast", "Learning rate must be a number."),
     ("lora-targets", "wings", "This model has no module “wings”; it has "),
-    ("lora-targets", PAYLOAD, f"This model has no module “{PAYLOAD}”"),
+    ("lora-targets", LINES[1], f"This model has no module “{LINES[1]}”"),
     ("lora-layers", "last 99", "This model has 2 layers; “last 99” asks for 99."),
     ("train-steps", "-1", "Steps must be at least 0."),
     ("train-seed", "", "Seed must be a whole number."),
@@ -62,12 +62,15 @@ def test_an_unknown_model(visit, app):
     room.page.locator("#model").get_by_label("Another, from the hub").check()
     store = Store(app.home / "lab.sqlite")
     before = len(store.entries())
-    for name in ("gpt-9", "../../etc/passwd", "/etc/passwd", PAYLOAD):
+    for name in ("gpt-9", "../../etc/passwd", "/etc/passwd", LINES[0]):
         room.fill("hub-id", name)
         expect(marked(room, "hub-id")).not_to_have_count(0)
         room.start()
         expect(room.status).to_contain_text("Nothing was started.")
-        expect(room.status).to_contain_text(name)
+        expect(room.status).to_contain_text(name[:60])
+    for name in LINES:
+        room.fill("hub-id", name)
+        expect(room.field("hub-id")).to_contain_text(f"There is no model “{name[:60]}”")
     assert len(store.entries()) == before
     assert room.page.evaluate("window.hit") is None
 
@@ -83,7 +86,7 @@ def test_a_start_text_of_markup_is_text_to_the_model_and_to_the_page(visit):
     room = visit()
     room.choose("Prompt", steps=2000, seed=903)
     room.unfold("Prompt")
-    room.fill("prompt-init_text", PAYLOAD)
+    room.fill("prompt-init_text", PAYLOADS[0])
     expect(room.page.locator(".method", has_text="Prompt:").first).to_contain_text("<img src=x")
     room.start()
     room.wait_for_points("prompt", 1)

@@ -12,8 +12,7 @@ from typer.testing import CliRunner
 
 from experiments.__main__ import app as command_line
 from experiments.accounting import presets
-
-PAYLOAD = "<img src=x onerror=window.hit=1>"
+from tests.browser.payloads import PAYLOADS
 
 
 def cli(*words: str) -> dict:
@@ -62,9 +61,9 @@ def test_a_pasted_config_is_counted_and_a_bad_one_is_one_sentence(room):
     field(room, "config").fill(json.dumps(dict(presets.find("mistral-7b").config)))
     expect(first(room)).to_contain_text("of 7,241,732,096")
     expect(note(room, "config")).to_have_text("")
-    field(room, "config").fill(PAYLOAD)
+    field(room, "config").fill("\n".join(PAYLOADS))
     expect(note(room, "config")).to_have_text("This is not JSON; paste the whole config.json, with its braces.")
-    field(room, "config").fill(json.dumps({"model_type": "t5", "architectures": [PAYLOAD]}))
+    field(room, "config").fill(json.dumps({"model_type": "t5", "architectures": PAYLOADS}))
     expect(note(room, "config")).to_contain_text("which is not a causal language model.")
     assert room.page.evaluate("window.hit") is None
     expect(first(room)).to_contain_text("of 7,241,732,096")  # what was right last still stands

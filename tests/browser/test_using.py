@@ -1,4 +1,4 @@
-"""Generate: base and tuned side by side; and text that tries to be markup."""
+"""Generate: base and tuned side by side, and what is refused."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import re
 
 import pytest
 from playwright.sync_api import expect
-
-PAYLOAD = '<img src=x onerror="window.hit=1">${window.hit=2}{{value}}<script>window.hit=3</script>'
 
 
 @pytest.fixture
@@ -18,13 +16,6 @@ def trained(visit):
     room.start()
     room.wait_for_end("lora", "prompt")
     return room
-
-
-def ask(room, prompt: str) -> None:
-    room.tab("Generate")
-    expect(room.page.locator("#runs").get_by_role("checkbox")).not_to_have_count(0)
-    room.fill("ask-prompt", prompt)
-    room.page.locator("#go").click()
 
 
 def columns(room):
@@ -50,14 +41,6 @@ def test_base_and_tuned_answer_side_by_side(trained):
     room.page.locator("#go").click()
     expect(columns(room)).to_have_count(3)
     expect(columns(room).locator(".answer")).to_have_text(first)  # the same seed
-
-
-def test_what_was_typed_stays_text(trained):
-    room = trained
-    ask(room, PAYLOAD)
-    expect(room.page.locator("#side-by-side h3")).to_have_text(PAYLOAD)
-    assert room.page.evaluate("window.hit") is None
-    assert room.page.locator("#side-by-side img, #side-by-side script").count() == 0
 
 
 def test_an_empty_prompt_is_answered_at_its_field(trained):
