@@ -118,7 +118,7 @@ part('chat', 'The chat template and the loss mask', 'A conversation as training 
 });
 
 part('vocabulary', 'Search a vocabulary', 'By text, regular expression or id; or the longest entries, the strangest, and those that never come back as one token.', (body) => {
-  const which = make('select'), query = make('input', { type: 'text', maxlength: 200, value: 'token' }), say = status(), table = make('table', { class: 'lab-table' });
+  const which = make('select'), query = make('input', { type: 'text', maxlength: 200, value: 'token', 'aria-label': 'what is looked for' }), say = status(), table = make('table', { class: 'lab-table' });
   const kind = make('select', {}, ...[['text', 'contains'], ['regex', 'regular expression'], ['id', 'id'], ['longest', 'the longest'], ['strangest', 'the strangest'], ['never', 'never come back']].map(([value, text]) => make('option', { value }, text)));
   const go = () => told(say, { what: 'vocabulary', key: which.value, kind: kind.value, query: query.value }, (answer) => {
     say.textContent = answer.found.toLocaleString('en') + ' of ' + answer.of.toLocaleString('en') + ' entries' + (answer.found > answer.entries.length ? ', the first ' + answer.entries.length + ' shown. ' : '. ') + answer.note;
@@ -128,6 +128,6 @@ part('vocabulary', 'Search a vocabulary', 'By text, regular expression or id; or
   kind.addEventListener('change', () => { query.disabled = ['longest', 'strangest', 'never'].includes(kind.value); go(); });
   which.addEventListener('change', go);
   query.addEventListener('keydown', (event) => event.key === 'Enter' && go());
-  body.append(make('div', { class: 'tk-more' }, field('Tokenizer', which), field('Look for', kind), field('', query), button('Search', go)), say, scrolled('entries', table));
+  body.append(make('div', { class: 'tk-more' }, field('Tokenizer', which), field('Look for', kind), query, button('Search', go)), say, scrolled('entries', table));
   go();
 });

@@ -125,9 +125,3 @@ def test_the_table_sorts_and_is_saved_as_csv(room):
     assert rows[0][:2] == ["method", "trainable (parameters)"]
     assert rows[1][:2] == ["Full", "134515008"]
     assert {"LoRA", "Prefix", "Zero-shot"} <= {row[0] for row in rows}
-
-
-def test_it_fits_a_phone(visit):
-    room = visit("?calc=e30", viewport={"width": 390, "height": 800})  # the tab's name is folded away there
-    expect(first(room)).to_contain_text("Trains")
-    assert room.page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -16,7 +16,6 @@ from playwright.sync_api import expect
 from experiments import export, shelf
 from experiments.store import Store
 from tests.browser.payloads import PAYLOADS
-from tests.browser.test_reading import UNNAMED
 from tests.unit.runs import put, spec
 
 CASES = json.loads((Path(__file__).parents[1] / "filter_cases.json").read_text("utf8"))
@@ -288,13 +287,3 @@ def test_a_run_under_way_moves_in_the_table(visit):
     expect(room.status).to_contain_text("Stopped by you")
     room.tab("Runs")
     expect(cell).to_have_text("cancelled")
-
-
-def test_everything_has_a_name_and_a_phone_scrolls_in_one_direction(visit):
-    for theme in ("light", "dark"):
-        room = visit(f"?__theme={theme}", viewport={"width": 390, "height": 844}, has_touch=True)
-        room.tab("Runs")
-        rows(room).first.get_by_role("checkbox").check()
-        expect(detail(room)).to_contain_text("All settings")
-        assert room.page.evaluate("document.documentElement.scrollWidth") <= 390
-        assert room.page.evaluate(UNNAMED) == []

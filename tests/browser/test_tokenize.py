@@ -184,21 +184,3 @@ def test_a_tuned_run_is_read_beside_its_base(visit):
     run.select_option(index=1)
     expect(part.locator(".tk-strip")).to_have_count(3, timeout=240_000)
     expect(part).to_contain_text("tuned − base")
-
-
-@pytest.mark.parametrize(
-    "options", [{"color_scheme": "dark"}, {"viewport": {"width": 390, "height": 844}}], ids=["dark", "phone"]
-)
-def test_the_page_does_not_scroll_sideways(visit, options):
-    room = visit(**options)
-    tab = room.page.get_by_role("tab", name="Tokenize")
-    if not tab.is_visible():
-        room.page.get_by_role("button", name="More tabs").click()
-        tab = room.page.locator(".overflow-dropdown button", has_text="Tokenize")
-    tab.click()
-    expect(box(room, "byt5")).to_be_visible()
-    only(room, "byt5")
-    expect(row(room, 0).first).to_be_visible()
-    for part in room.page.locator(".tk-parts summary").all():
-        part.click()
-    assert room.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth + 1")
