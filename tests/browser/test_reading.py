@@ -33,10 +33,14 @@ WRONG = """async () => {
     const names = [e.getAttribute('aria-label'), e.title, words(e), ...labelled, ...[...(e.labels || [])].map(words)];
     return !names.some((name) => name && name.trim());
   });
-  const excess = document.documentElement.scrollWidth - innerWidth;
-  return [...unnamed.map((e) => 'no name: ' + e.outerHTML.slice(0, 200)), ...(excess > 0 ? ['too wide by ' + excess] : [])];
+  const scrolls = (e) => e && (/auto|scroll|hidden/.test(getComputedStyle(e).overflowX) || scrolls(e.parentElement));
+  const beyond = (e) => e instanceof HTMLElement && e.getBoundingClientRect().right > innerWidth + 1;
+  const cut = seen('.gradio-container *').filter((e) => beyond(e) && !scrolls(e)); // the container clips: nothing scrolls there
+  const wide = document.documentElement.scrollWidth > innerWidth ? ['the page scrolls sideways'] : [];
+  const told = (what, found) => found.map((e) => what + e.outerHTML.slice(0, 200));
+  return [...wide, ...told('no name: ', unnamed), ...told('cut off: ', cut)];
 }"""
-"""With everything unfolded: the controls in sight that have no name, and whether the page scrolls sideways."""
+"""With everything unfolded: the controls in sight that have no name, whether the page scrolls sideways, and what is cut off at its side."""
 
 
 @pytest.fixture
