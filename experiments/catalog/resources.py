@@ -264,7 +264,7 @@ def _no_folder(resource: Resource) -> str:
 
 def _nothing_worked(resource: Resource, tried: list[str | ResourceError], source: str | None = None) -> ResourceError:
     wanted = f"{resource.title} from {source}" if source else resource.title
-    reasons = "; ".join(map(str, tried))
+    reasons = "; ".join(str(why).rstrip(".") for why in tried)
     if isinstance(tried[-1], Refused):
         return ResourceError(f"{resource.title} cannot be used: {tried[-1]}.")
     return ResourceError(
