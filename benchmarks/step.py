@@ -17,8 +17,9 @@ import torch
 from peft import LoraConfig, get_peft_model
 
 from experiments.catalog import models, tasks
-from experiments.engine import data, training
+from experiments.engine import data
 from experiments.engine.models import Base, Bases, fresh
+from experiments.engine.trial import Trial, begin
 from experiments.specs import RunSpec
 
 BATCH = 4
@@ -71,7 +72,7 @@ def compare(case: Case, rounds: int) -> str:
     order = [
         [case.rows[i] for i in rows] for rows in data.order(len(case.rows), BATCH, STEPS_A_TURN * (rounds + 1), seed=0)
     ]
-    trial = training.begin(_spec(), case.base)
+    trial = begin(_spec(), case.base)
     taken = race(case.base, order, {"ours": our_step(trial), "bare": bare_step(case.base)})
     ratio = {n: statistics.median(a / b for a, b in zip(taken[n], taken["ours"], strict=True)) for n in taken}
     ours = statistics.median(taken["ours"])
@@ -90,7 +91,7 @@ def _spec() -> RunSpec:
     return RunSpec.model_validate({"model": "any", "task": "pirate", "method": "lora", "settings": settings})
 
 
-def our_step(trial: training.Trial) -> Step:
+def our_step(trial: Trial) -> Step:
     def step(rows: list[data.Example]) -> None:
         trial.backward(rows)
         trial.update()

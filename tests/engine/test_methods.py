@@ -17,7 +17,8 @@ from transformers import AutoModelForCausalLM, BitsAndBytesConfig, LlamaConfig, 
 
 from experiments import methods
 from experiments.accounting import folder_arch, module_arch
-from experiments.engine import adapters, context, data, models, training
+from experiments.engine import adapters, context, data, models
+from experiments.engine import trial as trials
 from experiments.engine.randomness import RandomState
 from experiments.specs import SpecError, check
 from tests.engine.conftest import FEW, run_spec, untouched
@@ -159,12 +160,12 @@ def weights(base):
     return untouched(base)
 
 
-def begin(base, method, settings, seed=0, rate=None) -> training.Trial:
+def begin(base, method, settings, seed=0, rate=None) -> trials.Trial:
     """A trial at ten times the default rate: random weights want more than trained ones."""
     found = methods.find(method)
     rate = 10 * found.learning_rate(found.Settings(**settings)) if rate is None else rate
     with RandomState(seed):
-        return training.begin(run_spec(method, rate=rate, seed=seed, **settings), base)
+        return trials.begin(run_spec(method, rate=rate, seed=seed, **settings), base)
 
 
 def rows(base, first: int = 0, count: int = 2) -> list[data.Example]:

@@ -13,7 +13,7 @@ from experiments import events, specs, templates
 from experiments.catalog import codec, tasks
 from experiments.catalog.own_data import keep, preview, reading
 from experiments.catalog.own_data.columns import Columns
-from experiments.engine import data, generation, training
+from experiments.engine import data, generation, training, trial
 from experiments.engine.execution import Engine
 from experiments.jobs import Jobs
 from experiments.questions import SampleSpec
@@ -53,8 +53,8 @@ def test_the_preview_is_what_the_loop_trains_on(template, sheet, base, tiny, tmp
     table = reading.read_file(sheet)
     seen = preview.preview(table, COLUMNS, template, codec.load(tiny), count=100)
     trained: list[data.Example] = []
-    backward = training.Trial.backward
-    monkeypatch.setattr(training.Trial, "backward", lambda self, rows: trained.extend(rows) or backward(self, rows))
+    backward = trial.Trial.backward
+    monkeypatch.setattr(trial.Trial, "backward", lambda self, rows: trained.extend(rows) or backward(self, rows))
     spec = own_spec(sheet, template, train={"steps": 8, "batch_size": 4})
     happened = list(training.run(spec, base, tmp_path / "adapter"))
     assert isinstance(happened[-1], events.Finished), happened[-1]
