@@ -76,9 +76,9 @@ def ready_weights(entry: models.ModelEntry) -> str | None:
 
 
 def learn(store: Store, key: Key) -> None:
-    """Keep what a finished run took, for the next estimate."""
+    """Keep what a run took, for the next estimate: of one that ended before its time, its steps."""
     record = analysis.load(store, *key)
-    if record is None or record.finished is None:
+    if record is None:
         return
     spec = record.spec
     if len(record.steps) > 1:
@@ -91,8 +91,9 @@ def learn(store: Store, key: Key) -> None:
             f"tokens a row|{spec.model}|{_asked(spec.task, spec.objective)}",
             last.tokens / last.step / objectives.find(spec.objective).read(spec.train.batch_size, spec.goal),
         )
-    looks_s = sum(look.elapsed_s for look in record.held_out)
-    store.remember(_around_key(spec, spec.weights), looks_s)
+    if record.finished:
+        looks_s = sum(look.elapsed_s for look in record.held_out)
+        store.remember(_around_key(spec, spec.weights), looks_s)
 
 
 def _seconds(spec: RunSpec, weights: str, store: Store) -> tuple[float | None, str]:

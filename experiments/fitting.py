@@ -29,15 +29,17 @@ def needed_mb(spec: RunSpec, arch: Arch) -> float:
 def peak_mb(spec: RunSpec, arch: Arch) -> float:
     """The highest memory of a step, in 10⁶ bytes, as the run will tell it: foretold, to some percent."""
     objective = objectives.find(spec.objective)
-    rows = objective.read(spec.train.batch_size, spec.goal)
-    task = tasks.find(spec.task)
-    tokens = (
-        spec.data.max_length if spec.data else task.row_tokens or task.max_length
-    )  # the longest batch makes the peak
+    rows = objective.kept(spec.train.batch_size, spec.goal)
+    tokens = spec.data.max_length if spec.data else _row_tokens(spec.task)  # the longest batch makes the peak
     learnt = 100 if objective.is_trls and not objective.scores else 50  # TRL makes logits of the prompt, too
     load = Load(batch_size=rows, tokens=tokens, learnt=learnt, keeps_base=True)
     trainers = TRAINERS_MB if objective.is_trls else 0.0
     return predict(arch, methods.find(spec.method), spec.settings, load).total / 1e6 + trainers
+
+
+def _row_tokens(key: str) -> int:
+    task = tasks.find(key)
+    return task.row_tokens or task.max_length
 
 
 def foretold_mb(spec: RunSpec) -> float | None:

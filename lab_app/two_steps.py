@@ -27,7 +27,8 @@ def expected(lab: Lab, found: Sequence[RunSpec], asked: Mapping[str, Any], edit:
     where none can be measured), whether it is under way, and a sentence."""
     known = [(spec, estimates.before(spec, lab.store), fitting.foretold_mb(spec)) for spec in found]
     lines, time = sentences.costs(known) if known else ([], sentences.PUT_RIGHT)
-    button = (MEASURE if _left(lab, found) else AGAIN) if any(map(_can_be_measured, found)) else ""
+    measured = [estimate.peak_mb is not None for spec, estimate, _ in known if _can_be_measured(spec)]
+    button = (AGAIN if all(measured) else MEASURE) if measured else ""
     return {"costs": {"lines": lines, "time": time}, "measuring": {**told(lab, asked, edit), "button": button}}
 
 
@@ -36,18 +37,15 @@ def _can_be_measured(spec: RunSpec) -> bool:
     return not objectives.find(spec.objective).is_trls
 
 
-def _left(lab: Lab, found: Sequence[RunSpec]) -> list[RunSpec]:
-    """Those that were not measured here yet."""
-    return [spec for spec in found if _can_be_measured(spec) and estimates.before(spec, lab.store).peak_mb is None]
-
-
 def ask(lab: Lab, found: Sequence[RunSpec], owner: str, edit: int) -> dict[str, Any]:
     """Ask for what is left of these runs, for all of them once more where nothing is: method → id of the question, and why one could not
     be asked. `edit`: which state of the form it was that asked."""
     ids: dict[str, str] = {}
     said = ""
+    every = [spec for spec in found if _can_be_measured(spec)]
+    left = [spec for spec in every if estimates.before(spec, lab.store).peak_mb is None]
     try:
-        for spec in _left(lab, found) or filter(_can_be_measured, found):
+        for spec in left or every:
             ids[spec.method] = lab.jobs.ask(CalibrateSpec(run=spec), owner, again=True).key.run_id
     except (QueueFull, SpecError) as error:
         said = str(error)

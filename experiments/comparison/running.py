@@ -124,14 +124,12 @@ class _Comparison:
                 self.store.leave(key, self.owner)
                 raise Stopped(why)
             time.sleep(POLL_S)
-        told = [row.event for row in self.store.events(key)]
-        for event in told:
-            if isinstance(event, events.Calibrated):
-                found = Calibration.model_validate(event.model_dump(exclude={"kind"}))
-                calibrated.keep(self.store, run, found)
-                return found
-        cause = told[-1].cause if isinstance(told[-1], events.Failed) else "Its first steps could not be taken."
-        raise budgets.Unmeasurable(cause)
+        if found := calibrated.known(self.store, run):  # kept by who measured it
+            return found
+        last = self.store.events(key)[-1].event
+        raise budgets.Unmeasurable(
+            last.cause if isinstance(last, events.Failed) else "Its first steps could not be taken."
+        )
 
     def _ask(self, question: CalibrateSpec, queue: Jobs) -> Key:
         while True:

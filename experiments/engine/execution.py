@@ -59,7 +59,7 @@ class Engine:
                     self.store.append(key, event)
                     if key in feeds:
                         feeds[key].tell(event)
-                if isinstance(event, events.Finished):
+                if isinstance(event, events.END):
                     estimates.learn(self.store, key)
                 if event is None or isinstance(event, events.END):
                     runs.pop(key).close()

@@ -50,6 +50,7 @@ class Run:
 
 
 def look(now: Run, step: int, samples: bool = True) -> Iterator[events.Event]:
+    """A look on the way after this many steps: its answers to the probes where `samples`, its losses, and the adapter kept."""
     with now.trial.at_rest() as model:
         if samples and not now.is_judge:
             yield now.seen(sampled(now, model, step))
@@ -79,6 +80,7 @@ def untrained(now: Run) -> Iterator[events.Event]:
 
 
 def sampled(now: Run, model: Any, step: int) -> events.Sampled:
+    """What the tuned model answers to the task's probes."""
     task = now.task
     said = generation.answers(model, now.base.tokenizer, task.asked, task.max_new_tokens, now.between, task.template)
     return _answers("tuned", step, task, said)

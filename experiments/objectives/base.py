@@ -22,7 +22,8 @@ UNREADABLE = {"llama-adapter"}
 class Objective:
     """One objective. `feeds`: what it reads of a task, answers to imitate, pairs of a better and a worse one, or prompts alone.
 
-    `answers`: how many of them a step reads a row, unless its settings name a `group`. `rate`: its usual learning rate against the one
+    `answers`: how many of them a step reads a row, unless its settings name a `group`; `aside`: of those, how many it reads without a
+    gradient. `rate`: its usual learning rate against the one
     that is usual for the method. `scores`: what it trains gives an answer a number instead of giving answers. `thumbs`: single answers
     with a thumb will do for it, too. `measures`: what its steps tell beside the loss, name → one sentence for a student.
     """
@@ -38,6 +39,7 @@ class Objective:
     feeds: Literal["answers", "pairs", "prompts"]
     Settings: type[Settings] = NoSettings
     answers: int = 1
+    aside: int = 0
     rate: float = 1.0
     scores: bool = False
     thumbs: bool = False
@@ -52,6 +54,10 @@ class Objective:
     def read(self, batch_size: int, goal: object) -> int:
         """How many answers a step reads."""
         return batch_size * int(getattr(goal, "group", self.answers))
+
+    def kept(self, batch_size: int, goal: object) -> int:
+        """Of how many answers a step keeps what its gradient needs."""
+        return self.read(batch_size, goal) - batch_size * self.aside
 
     def lacks(self, feedback: str) -> str:
         """What rows of this kind ("answers", "pairs", "thumbs") lack for it, in the middle of a sentence; empty where they will do."""

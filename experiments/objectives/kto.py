@@ -40,6 +40,7 @@ OBJECTIVE = Objective(
     paper_url="https://arxiv.org/abs/2402.01306",
     feeds="pairs",
     answers=2,
+    aside=1,  # another row's answer, for the drift: TRL reads it under no_grad
     thumbs=True,
     Settings=KtoSettings,
     rate=0.5,

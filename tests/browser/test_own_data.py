@@ -53,6 +53,7 @@ def test_rows_are_shown_as_they_are_trained_on_and_trained(visit):
     expect(room.page.locator("#own-facts")).to_contain_text("26 to train on, 4 held out")
     learnt = "".join(row.locator(".own-learnt").all_text_contents())
     assert learnt.startswith("It is ") and row.locator(".own-read").count() > 3
+    assert any(payload in row.locator("p").inner_text() for payload in LINES)
     assert room.page.locator("#own-prompt option").all_text_contents() == ["none", "question", "answer", *LINES]
     assert stays_text(room)
     room.page.locator("#own-template").select_option("")
@@ -87,6 +88,7 @@ def test_a_bad_file_is_one_sentence_and_pairs_pasted_next_are_preferred(visit):
     paste(room, sheet(prompt="What is #?", chosen="Gladly: #.", rejected="X #"))
     rows = page.locator(".own-row")
     expect(rows.nth(1)).to_contain_text("the worse answer", timeout=30_000)
+    assert any(payload in rows.nth(1).locator("p").inner_text() for payload in LINES)
     assert stays_text(room)
     expect(page.locator("#own-objective")).to_have_value("dpo")
     cost = page.locator("#cost")

@@ -127,6 +127,21 @@ def test_an_address_of_no_run_says_so(visit):
     expect(room.status).to_contain_text("This lab has no run of that address.")
 
 
+def test_a_cut_network_loses_nothing(visit, watch):
+    """The browser's own: it says at once that it is offline. A line that breaks is in test_survival."""
+    room = visit()
+    room.choose("LoRA", steps=3000, seed=108)
+    room.start()
+    room.wait_for_points("lora", 3)
+    with watch.cut():
+        room.context.set_offline(True)
+        room.page.wait_for_timeout(3000)
+        room.context.set_offline(False)
+        room.wait_for_points("lora", room.points("lora") + 1)
+        room.stop_button.click()
+        expect(room.status).to_contain_text("Stopped by you")
+
+
 def test_another_start_changes_the_view_and_leaves_the_first_run_alone(visit):
     room = visit()
     room.choose("LoRA", steps=3000, seed=109)

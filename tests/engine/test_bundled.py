@@ -1,7 +1,6 @@
 """The model that ships with the lab: it knows its facts, and fine-tuning does to it what it does to large models."""
 
 import json
-from dataclasses import replace
 
 import pytest
 
@@ -27,7 +26,6 @@ def tuned(nano, tmp_path_factory):
     found = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LAB_HOME", str(tmp_path_factory.mktemp("home")))
-        patch.setattr(tasks, "TASKS", (replace(tasks.find("new-facts"), scored_rows=32),))
         for method in ("lora", "prompt", "full"):
             train = {"steps": 60, "batch_size": 8, "looks": 1}
             spec = build(RunSpec, {"model": ENTRY.key, "task": "new-facts", "method": method, "train": train})
@@ -72,9 +70,7 @@ def test_fine_tuning_teaches_new_facts_and_each_method_in_its_way(tuned):
     new = {name: look.metrics["new"] for name, look in tuned.items()}
     assert new["base"] <= 10 and new["lora"] >= 80
     general = {name: look.general_loss for name, look in tuned.items()}
-    assert (
-        general["base"] < general["lora"] < general["full"]
-    )  # what is trained whole forgets more (docs/LOG.md: 4.59, 4.67, 4.75)
+    assert general["base"] < general["lora"] < general["full"]  # what is trained whole forgets more: 4.59, 4.67, 4.75
     assert tuned["full"].metrics["kept"] < 50 < tuned["lora"].metrics["kept"]
 
 

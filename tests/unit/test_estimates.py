@@ -7,6 +7,7 @@ from experiments.specs import RunSpec, build
 from experiments.store import Store
 
 WEIGHTS = "hub:a/b@1"
+TO_ITS_END = events.Finished(elapsed_s=1.0)
 
 
 @pytest.fixture
@@ -20,7 +21,12 @@ def spec(method: str = "lora", weights: str = WEIGHTS, **changes) -> RunSpec:
 
 
 def finished_run(
-    store: Store, of: RunSpec, seconds_a_token: float = 0.01, steps: int = 3, looks_s: float = 6.0
+    store: Store,
+    of: RunSpec,
+    seconds_a_token: float = 0.01,
+    steps: int = 3,
+    looks_s: float = 6.0,
+    end: events.Event = TO_ITS_END,
 ) -> None:
     key, _ = store.open(of.run_id, "train", of.model_dump_json(), "ann")
     for i in range(1, steps + 1):  # 50 tokens a row; the first step takes five seconds more
@@ -30,7 +36,7 @@ def finished_run(
         ))  # fmt: skip
     store.append(key, events.Evaluated(subject="tuned", step=steps, elapsed_s=looks_s))
     store.append(key, events.Evaluated(subject="base", step=0, elapsed_s=100.0))  # measured once, not for each run
-    store.append(key, events.Finished(elapsed_s=1.0))
+    store.append(key, end)
     estimates.learn(store, key)
 
 
@@ -55,6 +61,14 @@ def test_a_finished_run_teaches_the_next_estimate(store):
     assert of_forty.seconds == pytest.approx(40 * 4 * 50 * 0.01 + 6.0) and of_forty.basis == "measured here"
     of_ten = estimates.before(spec(train={"steps": 10, "batch_size": 8}), store)
     assert of_ten.seconds == pytest.approx(10 * 8 * 50 * 0.01 + 6.0)
+
+
+def test_a_stopped_run_teaches_how_long_a_step_takes(store):
+    """What was measured on a busy machine does not stand until a run goes to its end."""
+    store.remember(estimates.speed_key(WEIGHTS, "lora"), 3.0)
+    finished_run(store, spec(), looks_s=9.0, end=events.Cancelled(step=3))
+    assert estimates.before(spec(seed=1, train={"steps": 10}), store).seconds < 10 * 4 * 50 * 0.01 + 20 * 4 * 100 * 0.01
+    assert store.recall(estimates._around_key(spec(), WEIGHTS)) is None  # its looks were not all taken
 
 
 def test_another_method_is_estimated_from_loras_speed_until_it_was_measured(store):
