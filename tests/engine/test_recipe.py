@@ -15,7 +15,8 @@ from experiments.engine.randomness import RandomState
 from experiments.recipe import TrainSettings, rate_at
 from experiments.specs import RunSpec, build
 from tests.engine.conftest import losses, run_spec
-from tests.engine.test_training import run, trl_losses
+from tests.engine.test_against_trl import trl_losses
+from tests.engine.test_training import run
 
 
 def spec_with(method: str = "lora", settings: dict[str, Any] | None = None, **train: Any) -> RunSpec:

@@ -17,7 +17,7 @@ from experiments.catalog.own_data.table import Unreadable
 from experiments.catalog.tasks.base import GAINED, PREFERS, Pair, Thumb, normal
 from experiments.commands import own
 from experiments.specs import RunSpec, SpecError
-from tests.unit.test_own_data import Letters
+from tests.unit.own_rows import Letters
 
 ANNA = "anna-" + "a" * 30
 PAIRS = Columns(prompt="prompt", completion="chosen", rejected="rejected")
