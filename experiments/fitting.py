@@ -26,11 +26,12 @@ def needed_mb(spec: RunSpec, arch: Arch) -> float:
     return peak_mb(spec, arch) + (4 * sum(t.size for t in arch.linears) / 1e6 if is_packed else 0.0)
 
 
-def peak_mb(spec: RunSpec, arch: Arch) -> float:
-    """The highest memory of a step, in 10⁶ bytes, as the run will tell it: foretold, to some percent."""
+def peak_mb(spec: RunSpec, arch: Arch, tokens: int | None = None) -> float:
+    """The highest memory of a step, in 10⁶ bytes, as the run will tell it: foretold, to some percent. `tokens`: those of a row of its
+    longest batch, where they are known; else the task's longest."""
     objective = objectives.find(spec.objective)
     rows = objective.kept(spec.train.batch_size, spec.goal)
-    tokens = spec.data.max_length if spec.data else _row_tokens(spec.task)  # the longest batch makes the peak
+    tokens = tokens or (spec.data.max_length if spec.data else _row_tokens(spec.task))
     learnt = 100 if objective.is_trls and not objective.scores else 50  # TRL makes logits of the prompt, too
     load = Load(batch_size=rows, tokens=tokens, learnt=learnt, keeps_base=True)
     trainers = TRAINERS_MB if objective.is_trls else 0.0

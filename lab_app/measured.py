@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from experiments import analysis, estimates, methods
-from experiments.accounting import compute, memory
+from experiments import analysis, estimates, fitting, methods, objectives
+from experiments.accounting import compute
 from experiments.accounting.memory import Load
 from experiments.analysis import Record
 from experiments.catalog import models
@@ -17,7 +17,6 @@ from lab_app.tables import column
 
 LATEST = 12
 LONGEST = 1.25  # the batch at which a peak is measured holds longer rows than the mean one
-LEARNT = 50.0  # percent: prompt and template are read, the answer is learnt
 
 
 def speeds(store: Store) -> tuple[Speed, ...]:
@@ -70,15 +69,15 @@ def _row(record: Record) -> dict[str, Any] | None:
         return None
     if arch is None:
         return None
-    tokens = round(LONGEST * record.steps[-1].tokens / record.steps[-1].step / spec.train.batch_size)
-    load = Load(batch_size=spec.train.batch_size, tokens=max(tokens, 1), learnt=LEARNT, keeps_base=True)
-    predicted = memory.predict(arch, record.method, spec.settings, load).total / 1e6
+    objective = objectives.find(spec.objective)
+    answers = objective.kept(spec.train.batch_size, spec.goal)
+    tokens = max(round(LONGEST * record.steps[-1].tokens / record.steps[-1].step / answers), 1)
+    predicted = fitting.peak_mb(spec, arch, tokens)
     error = 100 * (predicted - finished.peak_mb) / finished.peak_mb
-    shape = f"{load.batch_size} × {load.tokens}"
     cells = [
         record.run_id,
-        record.method.title,
-        shape,
+        record.method.title + (f", {objective.key}" if objective.is_trls else ""),
+        f"{answers} × {tokens}",
         f"{predicted:,.0f}",
         f"{finished.peak_mb:,.0f}",
         f"{error:+.0f}",

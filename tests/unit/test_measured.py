@@ -1,0 +1,15 @@
+"""The peaks of runs beside what is foretold of them, for the calculator."""
+
+from experiments import recorded
+from experiments.store import Store
+from lab_app import measured
+from lab_app.lab import Lab
+
+
+def test_every_recorded_run_took_about_what_is_foretold(home):
+    """Whatever it learnt by: answers in pairs or groups are counted one by one, at their own length."""
+    lab = Lab(home, Store(home / "lab.sqlite"), None)
+    assert len(measured.runs(lab)["rows"]) == measured.LATEST
+    rows = {r.run_id: measured._row(r)["cells"] for r in (*recorded.load(), *recorded.gallery())}
+    assert {"LoRA, dpo", "LoRA, kto", "LoRA, grpo", "LoRA"} <= {method for _, method, *_ in rows.values()}
+    assert all(abs(float(error)) <= 20 for *_, error in rows.values()), rows
