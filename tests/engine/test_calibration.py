@@ -8,8 +8,10 @@ from types import SimpleNamespace
 import pytest
 
 from experiments import calibrated, estimates
+from experiments.catalog import models
 from experiments.engine import calibration, evaluation
 from experiments.engine.calibration import calibrate
+from experiments.engine.execution import Engine
 from experiments.engine.trial import Trial
 from experiments.store import Store
 from tests.engine.conftest import losses, run_spec
@@ -25,6 +27,22 @@ def test_it_tells_a_step_the_looks_and_the_memory(method, base, weights):
         method in ("prompt", "few-shot")
     )
     assert found.seconds(100) == pytest.approx(100 * found.a_step_s + found.around_s) and weights()
+
+
+def test_a_speed_measured_while_the_machine_was_busy_does_not_stay(base, own_home, tiny, monkeypatch):
+    monkeypatch.setenv("LAB_MODELS", f"tiny={tiny}")
+    store, weights = Store(own_home / "lab.sqlite"), models.weights_of(models.find("tiny"))
+    engine, key = Engine(store, own_home), estimates.speed_key(weights, "lora")
+    engine.bases._loaded[weights] = base
+    engine.warm("tiny")
+    first = store.recall(key)
+    assert first > 0
+    store.remember(key, 1000 * first)
+    engine.warm("tiny")
+    assert store.recall(key) < 500 * first
+    store.remember(key, 1e-9)  # what runs taught stays
+    engine.warm("tiny")
+    assert store.recall(key) == 1e-9
 
 
 def test_the_longest_batch_comes_first_and_makes_the_peak(base, monkeypatch):
