@@ -2,7 +2,7 @@
 // (key, columns, template, objective) is told to its form by the event `lab-own`; which task and model are chosen comes back by `lab-task`
 // (subject.js). A page has one beside each of its forms: `form.group` is whose it is, and begins the ids.
 const form = props.form, named = (name) => form.group + 'own-' + name, root = element.querySelector('.lab-own'), wrongs = {};
-let value = {}, model = '', asked = 0, answered = 0; // choices told, and the one last answered: one is on its way at a time
+let value = {}, model = '', first = 0, asked = 0, answered = 0; // choices told, and the one last answered: one is on its way at a time
 const wrong = (place) => (wrongs[place] = make('p', { class: 'lab-help', role: 'status' }));
 const say = (text, isWrong) => {
   wrongs.data.textContent = text;
@@ -21,6 +21,9 @@ const template = make('select', { id: named('template') }, ...form.templates.map
   make('option', { value: '' }, 'My own'));
 const goal = make('select', { id: named('objective'), onchange: look }, ...form.objectives.map(([key, title]) => make('option', { value: key }, title)));
 const own = make('textarea', { id: named('text'), rows: 3, spellcheck: 'false', placeholder: 'Q: {prompt}\nA: {completion}{end}' });
+const longest = make('input', { type: 'number', id: named('longest'), min: 8, max: form.longest.most, value: form.longest.value, onchange: look });
+const page = (text, by) => make('button', { type: 'button', class: 'lab-button', onclick: () => { first = value.first + by * value.step; look(); } }, text);
+const back = page('Earlier rows', -1), on = page('Later rows', 1), pages = make('div', { id: named('pages'), class: 'own-pages', hidden: true }, back, on);
 
 for (const [part, title] of form.parts) picks[part] = make('select', { id: named(part), onchange: look });
 template.onchange = () => { own.parentNode.hidden = !!template.value; if (template.value || own.value) look(); };
@@ -43,7 +46,8 @@ fetchHub.onclick = () => { say('Asking the model hub…'); trigger('upload', { k
 
 chosen.append(make('div', { class: 'lab-row' }, ...form.parts.map(([part, title]) => labelled(named(part), title, picks[part], part))),
   labelled(named('objective'), 'How they are learnt', goal, 'objective'), labelled(named('template'), 'Template', template, 'template'), labelled(named('text'), 'My template: {prompt}, {completion}, {end} or a column', own, 'text'),
-  facts, make('p', { class: 'facts' }, make('span', { class: 'own-learnt' }, 'Marked'), ' tokens count in the loss; the others are only read.'), warnings, tokens);
+  labelled(named('longest'), `${form.longest.label}, in tokens: what is beyond is cut`, longest, 'max_length'),
+  facts, make('p', { class: 'facts' }, make('span', { class: 'own-learnt' }, 'Marked'), ' tokens count in the loss; the others are only read.'), warnings, tokens, pages);
 own.parentNode.hidden = true;
 root.append(make('h3', {}, 'Your own rows'), labelled(named('file'), 'A file: CSV, TSV, JSON, JSON lines, Parquet or text', file, 'file'),
   make('details', { class: 'quiet' }, make('summary', {}, 'Paste rows'), labelled(named('paste'), 'Rows, the first one naming the columns', pasted, 'pasted'), use),
@@ -54,9 +58,9 @@ function look() {
   if (value.key && asked++ === answered) send();
 }
 function send() {
-  const columns = {};
+  const columns = { max_length: longest.value };
   for (const part in picks) if (picks[part].value) columns[part] = picks[part].value;
-  trigger('apply', { key: value.key, columns, template: template.value || own.value, objective: goal.value, model, asked });
+  trigger('apply', { key: value.key, columns, template: template.value || own.value, objective: goal.value, model, first, asked });
 }
 function draw() {
   for (const place in wrongs) {
@@ -72,6 +76,7 @@ function draw() {
     picks[part].replaceChildren(make('option', { value: '' }, 'none'), ...value.names.map((name) => make('option', { value: name }, name)));
     picks[part].value = (value.columns || {})[part] || '';
   }
+  longest.value = value.columns.max_length ?? form.longest.value;
   goal.value = value.objective;
   goal.parentNode.hidden = !form.objectives.length || (goal.value === 'sft' && !picks.rejected.value && !picks.label.value);
   const known = form.templates.some(([key]) => key === value.template);
@@ -79,6 +84,10 @@ function draw() {
   if (!known) own.value = value.template;
   own.parentNode.hidden = known;
   facts.textContent = value.train ? `${value.rows.toLocaleString()} rows: ${value.train.toLocaleString()} to train on, ${value.held_out.toLocaleString()} held out.` : '';
+  first = value.first ?? first;
+  pages.hidden = !(value.examples || []).length || value.train <= value.step;
+  back.disabled = first === 0;
+  on.disabled = first + value.step >= value.train;
   warnings.replaceChildren(...(value.warnings || []).map((text) => make('li', {}, text)));
   tokens.replaceChildren(...(value.examples || []).map((row) => make('figure', { class: 'own-row' },
     make('figcaption', {}, `${row.title}: ${row.learnt} of ${row.count} tokens are learnt. ${row.cut}`),

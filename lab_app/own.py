@@ -64,10 +64,12 @@ def _said(event: gr.EventData) -> Mapping[str, Any]:
 def describe(group: str = "") -> dict[str, Any]:
     """What there is to choose; drawn by assets/own.js. Only the form of Train, which has no group, offers another objective."""
     taken = [o for o in objectives.OBJECTIVES if not group and (o.key == IMITATE or o.feeds == "pairs")]
+    longest = Columns.model_fields["max_length"]
     return {
         "parts": [[part, Columns.model_fields[part].title] for part in choice.PARTS],
         "templates": [[key, title] for key, title in templates.KINDS.items()],
         "objectives": [[o.key, o.title] for o in taken],
+        "longest": {"label": longest.title, "value": longest.default, "most": choice.LONGEST_ROW},
         "limit": reading.MAX_FILE_BYTES,
     }
 
@@ -123,10 +125,16 @@ def seen(table: Table, key: str, said: Mapping[str, Any]) -> dict[str, Any]:
         return value
     text, note = _codec(str(said.get("model") or ""))
     try:
-        shown = preview.preview(table, columns, value["template"], text)
+        shown = preview.preview(table, columns, value["template"], text, _first(said))
     except Unreadable as error:
         return {**value, "wrong": {"data": str(error)}}
     return {**value, **_shown(shown), "warnings": [*([note] if note else []), *shown.warnings]}
+
+
+def _first(said: Mapping[str, Any]) -> int:
+    """From which training row on; whatever else the browser sent is the first."""
+    first = said.get("first")
+    return first if isinstance(first, int) and first > 0 else 0
 
 
 def _codec(model: str) -> tuple[tuple[templates.Codec, Any] | None, str]:
@@ -148,10 +156,11 @@ def _codec(model: str) -> tuple[tuple[templates.Codec, Any] | None, str]:
 def _shown(found: preview.Preview) -> dict[str, Any]:
     examples = [
         {"title": f"Row {number}{called}", **_tokens(side)}
-        for number, example in enumerate(found.examples, 1)
+        for number, example in enumerate(found.examples, found.first + 1)
         for called, side in _sides(example)
     ]
-    return {"rows": found.rows, "train": found.train, "held_out": found.held_out, "examples": examples}
+    counts = {"rows": found.rows, "train": found.train, "held_out": found.held_out}
+    return {**counts, "first": found.first, "step": preview.SHOWN, "examples": examples}
 
 
 def _sides(example: preview.Shown) -> list[tuple[str, preview.Shown]]:

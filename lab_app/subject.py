@@ -85,7 +85,7 @@ def filled(spec: RunSpec) -> dict[str, Any]:
         "model": spec.model if known else OTHER,
         "hub_id": "" if known else spec.model,
         "task": OWN if spec.data else spec.task,
-        "own": {**rows, "columns": spec.data.chosen} if spec.data else {},
+        "own": {**rows, "columns": {**spec.data.chosen, "max_length": spec.data.max_length}} if spec.data else {},
     }
 
 

@@ -51,6 +51,24 @@ def test_the_path_trains_three_stages_that_answer_side_by_side(visit):
     assert "path=" in page.url and "calc=" not in page.url  # a reload comes back here, not to the tab of before
 
 
+def test_thumbs_are_learnt_alone_and_their_drift_is_drawn(visit):
+    room = visit()
+    page = room.page
+    room.tab("Align")
+    page.locator("#align-model").get_by_label("tiny", exact=True).check()
+    page.locator("#align-plan").get_by_label("Thumbs up and down (KTO)").check()
+    knob(page, "kto-steps").fill("12")
+    page.locator("#align-start").click()
+    done(page, "KTO")
+    expect(page.locator('#align-table tr[data-method="kto"]')).to_contain_text(
+        re.compile(r"tied|of \d"), timeout=120_000
+    )
+    expect(page.locator("#align-curves-0 .lab-legend")).to_contain_text("worse answer")
+    expect(page.locator("#align-curves-2 .lab-legend")).to_contain_text("drift (KL)")
+    expect(page.locator("#align-status")).to_contain_text("log-probability")
+    expect(page.locator("#align-answers .card").first.locator(".column")).to_have_count(2, timeout=120_000)
+
+
 def test_a_reward_model_scores_what_is_typed_and_can_pay(visit):
     room = visit()
     page = room.page

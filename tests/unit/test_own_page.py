@@ -32,11 +32,23 @@ def test_pasted_rows_are_kept_and_shown(brought):
         ({"columns": {"completion": "answer", "colour": "x"}}, "colour"),
         ({"columns": "x"}, ""),
         ({"template": "{prompt}"}, "template"),
+        ({"columns": {"completion": "answer", "max_length": ""}}, "max_length"),
+        ({"columns": {"completion": "answer", "max_length": "3"}}, "max_length"),
     ],
 )
 def test_a_wrong_choice_is_told_at_its_field_and_loses_nothing(brought, change, field):
     shown = own.seen(keep.load(brought["key"]), brought["key"], {**CHOICE, **change})
     assert set(shown["wrong"]) == {field} and shown["key"] == brought["key"]
+
+
+@pytest.mark.parametrize(("asked", "first"), [(0, 0), (3, 3), (25, 23), (10**9, 23), (-1, 0), ("3", 0), (None, 0)])
+def test_any_rows_are_shown_in_turn_cut_at_the_length_that_was_chosen(brought, asked, first):
+    choice = {**CHOICE, "model": "lab-nano", "columns": {**CHOICE["columns"], "max_length": "20"}, "first": asked}
+    shown = own.seen(keep.load(brought["key"]), brought["key"], choice)
+    assert shown["wrong"] == {} and (shown["first"], shown["step"]) == (first, 3)
+    assert [row["title"] for row in shown["examples"]] == [f"Row {first + i}" for i in (1, 2, 3)]
+    assert all(row["cut"].startswith("Cut after 20 tokens") for row in shown["examples"])
+    assert "30 rows are longer than 20 tokens" in " ".join(shown["warnings"])
 
 
 @pytest.mark.parametrize(
@@ -60,7 +72,11 @@ def test_the_form_asks_for_rows_and_then_names_them(brought):
     typed = setup.Draft.read({**setup.start(), "task": "own"})
     found, problems = setup.order(typed)
     assert found == [] and "Bring your rows" in problems["task"]
-    typed = setup.Draft.read({**setup.start(), "task": "own", "own": {**CHOICE, "key": brought["key"]}})
+    columns = {**CHOICE["columns"], "max_length": "99"}
+    typed = setup.Draft.read(
+        {**setup.start(), "task": "own", "own": {**CHOICE, "columns": columns, "key": brought["key"]}}
+    )
     found, problems = setup.order(typed)
     assert not problems and {s.task for s in found} == {brought["key"]} and found[0].template == "alpaca"
-    assert setup.Draft.read(setup.filled(found)).about["task"] == brought["key"]
+    again, _ = setup.order(setup.Draft.read(setup.filled(found)))
+    assert {s.run_id for s in again} == {s.run_id for s in found} and found[0].data.max_length == 99

@@ -57,13 +57,16 @@ class Shown:
 
 @dataclass(frozen=True)
 class Preview:
-    """`rows` are those of the table; of them `train` and `held_out` are used. `warnings`: one sentence each."""
+    """`rows` are those of the table; of them `train` and `held_out` are used. `examples`: rows of training from `first`, counted from 0, on.
+    `warnings`: one sentence each.
+    """
 
     rows: int
     columns: tuple[str, ...]
     mapping: dict[str, str]
     train: int
     held_out: int
+    first: int
     examples: tuple[Shown, ...]
     warnings: tuple[str, ...]
 
@@ -82,13 +85,15 @@ class Preview:
 def preview(
     table: Table, columns: Columns, template: str, codec: tuple[Codec, Any] | None, first: int = 0, count: int = SHOWN
 ) -> Preview:
-    """The preview from training row `first` on. `codec` (see `catalog.codec.load`) None: the model is not here yet.
+    """The preview from training row `first` on, of the last ones where there are not so many. `codec` (see `catalog.codec.load`) None: the
+    model is not here yet.
 
     Raises `Unreadable`: a column that is not there, too few rows, a conversation that the model's template refuses.
     """
     for _, sentence in choice.problems(table, columns):
         raise Unreadable(sentence)
     found = find(table, columns, template)
+    first = max(0, min(first, len(found.split.train) - count))
     rows = found.split.train[first : first + count]
     examples = tuple(show(row, columns, template, codec) for row in rows) if codec else ()
     said = [*table.notes, *_of_template(table, found, template, codec, examples), *_of_rows(found, columns)]
@@ -100,6 +105,7 @@ def preview(
         columns.chosen,
         len(found.split.train),
         len(found.split.held_out) + len(found.split.disliked),
+        first,
         examples,
         tuple(dict.fromkeys(said)),
     )
