@@ -6,11 +6,11 @@ all stages can be asked for at once, in order.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any
-
-from scipy.stats import binomtest
 
 from experiments import rewards, specs
 from experiments.catalog import tasks
@@ -93,5 +93,12 @@ def wins(task: str, rows: Sequence[tasks.Row], base: Sequence[str], tuned: Seque
     won, lost = sum(g > 0 for g in gains), sum(g < 0 for g in gains)
     if not won + lost:
         return Wins(0, 0, len(gains), None, None)
-    interval = binomtest(won, won + lost).proportion_ci(method="wilson")
-    return Wins(won, lost, len(gains) - won - lost, float(interval.low), float(interval.high))
+    return Wins(won, lost, len(gains) - won - lost, *wilson(won, won + lost))
+
+
+def wilson(won: int, tried: int) -> tuple[float, float]:
+    """The 95 % interval of a share (Wilson 1927). Here and not `scipy.stats.binomtest`: that takes a page's process 60 MB."""
+    z, share = NormalDist().inv_cdf(0.975), won / tried
+    middle, scale = share + z * z / (2 * tried), 1 + z * z / tried
+    half = z * math.sqrt(share * (1 - share) / tried + (z / (2 * tried)) ** 2)
+    return max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale)

@@ -85,9 +85,9 @@ def _half_width(parts: Sequence[tuple[float, int]], level: float) -> float | Non
 
 @cache
 def _student(level: float, freedom: float) -> float:
-    from scipy.stats import t
+    from scipy.special import stdtrit  # of scipy.stats the same would take a page's process 60 MB
 
-    return float(t.ppf((1 + level) / 2, freedom))
+    return float(stdtrit(freedom, (1 + level) / 2))
 
 
 def level_for(pairs: int) -> float:

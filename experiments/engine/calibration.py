@@ -22,7 +22,7 @@ from experiments.specs import RunSpec
 
 ROWS = 160  # rows that say how long the rows of a task are, and its longest batch
 TOKENS = 4  # tokens written to learn how long one takes
-PACED = 20  # different batches of which a pace is taken
+PACED = 3  # different batches of which a pace is taken, each read once before: what is kept of frozen blocks is there in most steps
 
 
 def calibrate(spec: RunSpec, base: Base, between: Callable[[], None] = lambda: None) -> Calibration:
@@ -43,18 +43,18 @@ def calibrate(spec: RunSpec, base: Base, between: Callable[[], None] = lambda: N
 
 
 def pace(spec: RunSpec, base: Base, seconds: float) -> float:
-    """Tokens a second of this run's steps, over about so many seconds after a first one; nothing of it reaches the run itself."""
+    """Tokens a second of this run's steps, over about so many seconds after the first ones; nothing of it reaches the run itself."""
     task, state = tasks.of(spec), RandomState(spec.seed)
     with state:
         trial = begin(spec, base)
     rows = task.split(None).train
     for batch in itertools.cycle(data.order(len(rows), spec.train.batch_size, PACED, spec.seed)):
-        if trial.step == 1:
+        if trial.step == PACED:
             began, before = time.perf_counter(), trial.tokens
         with state:
             trial.backward([_example(base, task, rows[i]) for i in batch])
             trial.update()
-        if trial.step > 1 and (taken := time.perf_counter() - began) >= seconds:
+        if trial.step > PACED and (taken := time.perf_counter() - began) >= seconds:
             return (trial.tokens - before) / taken
     raise AssertionError("a cycle does not end")
 

@@ -12,6 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import groupby
+from statistics import stdev
 
 from pydantic import BaseModel, ConfigDict
 
@@ -108,9 +109,9 @@ def _half_width(numbers: Sequence[float]) -> float | None:
     """Half of Student's interval of a mean."""
     if len(numbers) < 2:
         return None
-    from scipy.stats import sem, t
+    from scipy.special import stdtrit
 
-    return float(t.ppf((1 + LEVEL) / 2, len(numbers) - 1) * sem(numbers))
+    return float(stdtrit(len(numbers) - 1, (1 + LEVEL) / 2)) * stdev(numbers) / math.sqrt(len(numbers))
 
 
 # In words

@@ -84,6 +84,16 @@ def test_a_pace_is_of_the_run_and_leaves_no_trace(base, tmp_path, weights):
     assert losses(run(spec, base, tmp_path / "b")) == expected
 
 
+def test_a_pace_is_of_batches_that_were_read_before(base, monkeypatch):
+    """Of most steps of a sweep what leaves the frozen blocks is known."""
+    read, example = [], calibration._example
+    monkeypatch.setattr(calibration, "_example", lambda base, task, row: read.append(row) or example(base, task, row))
+    spec = run_spec("lora")
+    calibration.pace(spec, base, 0.0)
+    first = calibration.PACED * spec.train.batch_size
+    assert len(read) > first and set(read[first:]) <= set(read[:first])
+
+
 def test_what_was_measured_is_the_next_estimate(base, home):
     store, spec = (
         Store(home / "lab.sqlite"),

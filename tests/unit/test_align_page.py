@@ -7,6 +7,7 @@ import contextlib
 
 import gradio as gr
 import pytest
+from scipy.stats import binomtest
 
 from experiments import analysis, calibrated, estimates, events, objectives, path, shelf, specs
 from experiments.catalog.tasks import Row
@@ -105,6 +106,12 @@ def test_the_table_tells_the_cost_against_sfts():
     dpo = dict(zip(labels, table["rows"][1]["cells"], strict=True))
     assert dpo["against SFT×"] == "2.0" and dpo["against SFT× memory"] == "1.30" and dpo["stage"] == "DPO"
     assert dpo["prefers the better answer"] == "90"
+
+
+@pytest.mark.parametrize(("won", "tried"), [(0, 1), (1, 1), (0, 9), (7, 9), (30, 60), (60, 60), (1, 1000)])
+def test_the_interval_of_a_share_is_scipys_wilson(won, tried):
+    expected = binomtest(won, tried).proportion_ci(method="wilson")
+    assert path.wilson(won, tried) == pytest.approx((expected.low, expected.high), abs=1e-12)
 
 
 def test_wins_have_an_interval_and_ties_are_no_wins():

@@ -4,7 +4,7 @@ import itertools
 import random
 
 import pytest
-from scipy.stats import tukey_hsd
+from scipy.stats import sem, t, tukey_hsd
 
 from experiments import events, sweeps
 from experiments.specs import SpecError
@@ -281,6 +281,9 @@ def test_what_is_told_apart_is_what_scipys_tukey_tells_apart():
     assert {r.values["settings.rank"]: r.told_apart for r in found.rows[1:]} == {
         i: bool(p[best][i] < 0.05) for i in range(4) if i != best
     }
+    for row in found.rows:
+        group = groups[row.values["settings.rank"]]
+        assert row.half_width == pytest.approx(t.ppf(0.975, len(group) - 1) * sem(group))
 
 
 def test_what_a_seed_does_to_all_settings_alike_is_no_noise():

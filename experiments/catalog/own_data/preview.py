@@ -57,8 +57,8 @@ class Shown:
 
 @dataclass(frozen=True)
 class Preview:
-    """`rows` are those of the table; of them `train` and `held_out` are used. `examples`: rows of training from `first`, counted from 0, on.
-    `warnings`: one sentence each.
+    """`rows` are those of the table, `train` and `held_out` what is used of them. `examples`: rows of training from `first`, counted from
+    0, on. `warnings`: one sentence each.
     """
 
     rows: int
