@@ -26,7 +26,7 @@ from experiments.engine.trainers import Order
 from experiments.engine.trial import begin
 from experiments.specs import RunSpec, build
 
-PEERS: tuple[tuple[str, dict[str, Any], int, int], ...] = (("dpo", {}, 4, 20), ("grpo", {"reward": "polite"}, 2, 4))
+PEERS: tuple[tuple[str, dict[str, Any], int, int], ...] = (("dpo", {}, 4, 20), ("grpo", {"reward": "polite"}, 2, 12))
 """Objective, its settings, rows and steps of a turn."""
 COSTS = (("sft", 4), ("sft-trl", 4), ("dpo", 4), ("kto", 4), ("reward", 4), ("grpo", 2))
 """Objective and rows a step; a row of KTO is one answer, of DPO two, of GRPO eight."""
