@@ -21,6 +21,8 @@ from experiments.workers import WorkerDied, WorkerProcess, several
 
 MEASURED_S = 1.5  # a look at one division of the cores
 ROUNDS = 3  # in turn, so that a machine that slows down slows all of them
+GAIN = 1.25
+"""How much faster twice as many workers must be: each loads the model, reads what is frozen for itself, and waits for others at a rung."""
 FEWEST_RUNS = 4
 WORTH_S = 60.0
 """A sweep of fewer runs or less time than this gains less than measuring takes."""
@@ -56,7 +58,9 @@ def fastest(
         return several(home, 1)
     store.remember(key(run), count)
     threads = fitting.cores() // count
-    tell(f"{count} worker{'s' if count > 1 else ''} of {threads} thread{'s' if threads > 1 else ''} train most here.")
+    tell(
+        f"{count} worker{'s' if count > 1 else ''} of {threads} thread{'s' if threads > 1 else ''} will do it fastest here."
+    )
     _close(workers[count:])
     _paces(workers[:count], run, threads, 0.0)  # from now on so many threads each
     return workers[:count]
@@ -76,7 +80,8 @@ def counts(run: RunSpec) -> list[int]:
 
 
 def best(workers: Sequence[WorkerProcess], run: RunSpec, among: Sequence[int]) -> int | None:
-    """The number of workers with the most tokens a second together; None where the run cannot be trained here."""
+    """The number of workers with the most tokens a second together, `GAIN` more than fewer of them; None where the run cannot be
+    trained here."""
     if None in _paces(workers, run, 1, 0.0):  # the model is loaded everywhere
         return None
     taken: dict[int, list[float]] = {count: [] for count in among}
@@ -84,7 +89,11 @@ def best(workers: Sequence[WorkerProcess], run: RunSpec, among: Sequence[int]) -
         for count in among:
             told = _paces(workers[:count], run, fitting.cores() // count, MEASURED_S)
             taken[count].append(sum(pace or 0.0 for pace in told))
-    return max(among, key=lambda count: median(taken[count]))
+    found = among[0]
+    for count in among[1:]:
+        if median(taken[count]) >= GAIN * median(taken[found]):
+            found = count
+    return found
 
 
 def _paces(workers: Sequence[WorkerProcess], run: RunSpec, threads: int, seconds: float) -> list[float | None]:

@@ -51,8 +51,10 @@ def chosen(monkeypatch, home, run, kind=Paced, measure=True, tell=str, **speeds)
     return pool.fastest(home, Store(home / "lab.sqlite"), [run], measure, tell)
 
 
-@pytest.mark.parametrize(("shared", "threads"), [(60.0, [1, 1]), (40.0, [2])])
-def test_what_trains_most_together_is_chosen_and_kept(monkeypatch, home, run, shared, threads):
+@pytest.mark.parametrize(("shared", "threads"), [(70.0, [1, 1]), (60.0, [2]), (40.0, [2])])
+def test_more_workers_are_chosen_where_they_train_a_quarter_more_and_that_is_kept(
+    monkeypatch, home, run, shared, threads
+):
     said = []
     found = chosen(monkeypatch, home, run, shared=shared, tell=said.append)
     assert said[0].startswith("Measuring once") and said[1].startswith(f"{len(threads)} worker")
