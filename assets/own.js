@@ -22,7 +22,7 @@ const template = make('select', { id: named('template') }, ...form.templates.map
 const goal = make('select', { id: named('objective'), onchange: look }, ...form.objectives.map(([key, title]) => make('option', { value: key }, title)));
 const own = make('textarea', { id: named('text'), rows: 3, spellcheck: 'false', placeholder: 'Q: {prompt}\nA: {completion}{end}' });
 const longest = make('input', { type: 'number', id: named('longest'), min: 8, max: form.longest.most, value: form.longest.value, onchange: look });
-const page = (text, by) => make('button', { type: 'button', class: 'lab-button', onclick: () => { first = value.first + by * value.step; look(); } }, text);
+const page = (text, by) => make('button', { type: 'button', class: 'lab-button', onclick: () => { first = Math.max(0, first + by * value.step); look(); } }, text);
 const back = page('Earlier rows', -1), on = page('Later rows', 1), pages = make('div', { id: named('pages'), class: 'own-pages', hidden: true }, back, on);
 
 for (const [part, title] of form.parts) picks[part] = make('select', { id: named(part), onchange: look });

@@ -56,8 +56,9 @@ def test_rows_are_shown_as_they_are_trained_on_and_trained(visit):
     assert any(payload in row.locator("p").inner_text() for payload in LINES)
     assert room.page.locator("#own-prompt option").all_text_contents() == ["none", "question", "answer", *LINES]
     assert stays_text(room)
-    room.page.get_by_role("button", name="Later rows").click()
-    expect(row).to_contain_text("Row 4:")
+    for _ in range(3):  # none of quick presses is lost
+        room.page.get_by_role("button", name="Later rows").click()
+    expect(row).to_contain_text("Row 10:")
     room.page.locator("#own-longest").fill("9")
     room.page.locator("#own-longest").blur()
     expect(row).to_contain_text("Cut after 9 tokens")
@@ -66,9 +67,11 @@ def test_rows_are_shown_as_they_are_trained_on_and_trained(visit):
     expect(room.page.locator(".lab-own .problem")).to_contain_text("at least 8")
     room.page.locator("#own-longest").fill("256")
     room.page.locator("#own-longest").blur()
-    expect(row).to_contain_text("Row 4:")
-    room.page.get_by_role("button", name="Earlier rows").click()
+    expect(row).to_contain_text("Row 10:")
+    for _ in range(3):
+        room.page.get_by_role("button", name="Earlier rows").click()
     expect(row).to_contain_text("Row 1:")
+    expect(room.page.get_by_role("button", name="Earlier rows")).to_be_disabled()
     room.page.locator("#own-template").select_option("")
     room.page.locator("#own-text").fill(f"{LINES[6]} {{prompt}}\n{{{LINES[1]}}} {{completion}}{{end}}")
     room.page.locator("#own-text").blur()
