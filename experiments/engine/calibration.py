@@ -22,7 +22,7 @@ from experiments.specs import RunSpec
 
 ROWS = 160  # rows that say how long the rows of a task are, and its longest batch
 TOKENS = 4  # tokens written to learn how long one takes
-PACED = 3  # different batches of which a pace is taken, each read once before: what is kept of frozen blocks is there in most steps
+PACED = 2  # different batches of which a pace is taken, each read once before: what is kept of frozen blocks is there in most steps
 
 
 def calibrate(spec: RunSpec, base: Base, between: Callable[[], None] = lambda: None) -> Calibration:

@@ -18,6 +18,18 @@ def done(page: Page, stage: str) -> None:
     expect(page.locator("#align-status")).to_contain_text(f"{stage}: done", timeout=240_000)
 
 
+def alone(room, plan: str, objective: str, steps: int, stage: str) -> Page:
+    """One objective, chosen by its title, trained for so many steps on the two-layer model."""
+    page = room.page
+    room.tab("Align")
+    page.locator("#align-model").get_by_label("tiny", exact=True).check()
+    page.locator("#align-plan").get_by_label(plan).check()
+    knob(page, f"{objective}-steps").fill(str(steps))
+    page.locator("#align-start").click()
+    done(page, stage)
+    return page
+
+
 def test_the_path_trains_three_stages_that_answer_side_by_side(visit):
     room = visit()
     page = room.page
@@ -52,14 +64,7 @@ def test_the_path_trains_three_stages_that_answer_side_by_side(visit):
 
 
 def test_thumbs_are_learnt_alone_and_their_drift_is_drawn(visit):
-    room = visit()
-    page = room.page
-    room.tab("Align")
-    page.locator("#align-model").get_by_label("tiny", exact=True).check()
-    page.locator("#align-plan").get_by_label("Thumbs up and down (KTO)").check()
-    knob(page, "kto-steps").fill("12")
-    page.locator("#align-start").click()
-    done(page, "KTO")
+    page = alone(visit(), "Thumbs up and down (KTO)", "kto", 12, "KTO")
     expect(page.locator('#align-table tr[data-method="kto"]')).to_contain_text(
         re.compile(r"tied|of \d"), timeout=120_000
     )
@@ -71,13 +76,7 @@ def test_thumbs_are_learnt_alone_and_their_drift_is_drawn(visit):
 
 def test_a_reward_model_scores_what_is_typed_and_can_pay(visit):
     room = visit()
-    page = room.page
-    room.tab("Align")
-    page.locator("#align-model").get_by_label("tiny", exact=True).check()
-    page.locator("#align-plan").get_by_label("Score answers (reward model)").check()
-    knob(page, "reward-steps").fill("2")
-    page.locator("#align-start").click()
-    done(page, "Reward model")
+    page = alone(room, "Score answers (reward model)", "reward", 2, "Reward model")
     expect(page.locator("#align-status")).to_contain_text(re.compile("rank correlation of [+-]"))
     knob(page, "score-answers").fill(f"Gladly: at nine.\n{LINES[0]}")
     page.locator("#align-score-go").click()

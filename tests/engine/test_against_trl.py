@@ -26,8 +26,19 @@ def for_trl(row: tasks.Row, chat: bool) -> dict[str, Any]:
     return {part: [{"role": role, "content": text}] for part, (role, text) in turns.items()}
 
 
-def trl_losses(model, base, spec: RunSpec, folder: Path) -> list[float]:
-    """Per-step losses of TRL's SFTTrainer on the same rows in the same order, from its own compute_loss."""
+def started(base, spec: RunSpec) -> Any:
+    """The model of a run before its first step, for another trainer: full fine-tuning has weights of its own, no base's."""
+    with RandomState(spec.seed):
+        model = methods.find(spec.method).attach(fresh(base), spec.settings, base.tokenizer)
+    if spec.method == "full":
+        model.load_state_dict({name: tensor.clone() for name, tensor in model.state_dict().items()}, assign=True)
+        model.tie_weights()
+        model.requires_grad_(True)
+    return model
+
+
+def trl_losses(base, spec: RunSpec, folder: Path) -> list[float]:
+    """Per-step losses of TRL's SFTTrainer from the same start, on the same rows in the same order, from its own compute_loss."""
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
 
@@ -54,7 +65,7 @@ def trl_losses(model, base, spec: RunSpec, folder: Path) -> list[float]:
         optim="adamw_torch", completion_only_loss=True, max_length=None, train_sampling_strategy="sequential", bf16=False,
         gradient_checkpointing=False, use_cpu=True, report_to="none", save_strategy="no", disable_tqdm=True, seed=spec.seed,
     )  # fmt: skip
-    Listening(model=model, args=config, train_dataset=dataset, processing_class=base.tokenizer).train()
+    Listening(model=started(base, spec), args=config, train_dataset=dataset, processing_class=base.tokenizer).train()
     return found
 
 
@@ -66,13 +77,7 @@ def trl_losses(model, base, spec: RunSpec, folder: Path) -> list[float]:
 def test_losses_equal_trls(method, rate, settings, base, tmp_path):
     spec = run_spec(method, steps=8, rate=rate, **settings)
     ours = losses(run(spec, base, tmp_path / "adapter"))
-    with RandomState(spec.seed):  # the same start
-        theirs = methods.find(method).attach(fresh(base), spec.settings, base.tokenizer)
-    if method == "full":
-        theirs.load_state_dict({name: tensor.clone() for name, tensor in theirs.state_dict().items()}, assign=True)
-        theirs.tie_weights()
-        theirs.requires_grad_(True)
-    reference = trl_losses(theirs, base, spec, tmp_path / "trl")
+    reference = trl_losses(base, spec, tmp_path / "trl")
     assert len(ours) == len(reference) == 8
     assert ours == pytest.approx(reference, abs=1e-4)
     assert max(ours) - min(ours) > 0.05  # it did train
@@ -83,7 +88,5 @@ def test_losses_equal_trls_without_a_chat_template(base, tmp_path):
     tokenizer = copy.deepcopy(base.tokenizer)
     tokenizer.chat_template = None
     plain, spec = replace(base, tokenizer=tokenizer), run_spec("lora", steps=3, rate=1e-2)
-    with RandomState(spec.seed):
-        theirs = methods.find("lora").attach(fresh(plain), spec.settings, tokenizer)
-    reference = trl_losses(theirs, plain, spec, tmp_path / "trl")
+    reference = trl_losses(plain, spec, tmp_path / "trl")
     assert losses(run(spec, plain, tmp_path / "adapter")) == pytest.approx(reference, abs=1e-4)

@@ -77,6 +77,7 @@ class Preview:
             "map": self.mapping,
             "train": self.train,
             "held_out": self.held_out,
+            "first": self.first,
             "examples": [example.as_json() for example in self.examples],
             "warnings": list(self.warnings),
         }
