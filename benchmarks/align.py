@@ -2,15 +2,18 @@
 beside imitation, and how soon DPO and GRPO have learnt what they are asked.
 
 Both sides of the first table are the same trainer, arguments, rows and random numbers, in turn; only the lab's callbacks and its lockstep
-(`engine/alignment.py`) are on one side alone.
+(`engine/alignment.py`) are on one side alone. A machine whose speed drifts moves their ratio by more than the callbacks take, so the time
+inside the callbacks is measured by itself, too.
 """
 
 from __future__ import annotations
 
+import contextlib
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +31,7 @@ from experiments.specs import RunSpec, build
 
 PEERS: tuple[tuple[str, dict[str, Any], int, int], ...] = (("dpo", {}, 4, 20), ("grpo", {"reward": "polite"}, 2, 12))
 """Objective, its settings, rows and steps of a turn."""
+CALLBACKS = ("on_step_begin", "on_pre_optimizer_step", "on_optimizer_step", "on_step_end", "on_log")
 COSTS = (("sft", 4), ("sft-trl", 4), ("dpo", 4), ("kto", 4), ("reward", 4), ("grpo", 2))
 """Objective and rows a step; a row of KTO is one answer, of DPO two, of GRPO eight."""
 WANTED, MOST_STEPS = 85.0, 80
@@ -42,7 +46,7 @@ def measure(quick: bool) -> list[str]:
         "",
         f"Lab Nano, `polite`, LoRA, {torch.get_num_threads()} threads.",
         "",
-        *overhead(base, rounds=2 if quick else 4),
+        *overhead(base, rounds=2 if quick else 8),
         "",
         *costs(base, steps=4 if quick else 10),
         "",
@@ -92,30 +96,55 @@ def ours(spec: RunSpec, base: Base) -> list[float]:
     return [time.perf_counter() for e in alignment.steps(order, state) if isinstance(e, events.Stepped)]
 
 
+@contextlib.contextmanager
+def inside_the_callbacks() -> Iterator[list[tuple[float, float]]]:
+    """When each call of the lab's callbacks within this block began and ended, with what is done in it between two steps, where an event
+    is told."""
+    calls: list[tuple[float, float]] = []
+
+    def timed(method: Callable[..., None]) -> Callable[..., None]:
+        @wraps(method)
+        def call(*args: Any, **named: Any) -> None:
+            began = time.perf_counter()
+            method(*args, **named)
+            calls.append((began, time.perf_counter()))
+
+        return call
+
+    lab: Any = alignment.Telling
+    alignment.Telling = type("Timed", (lab,), {name: timed(getattr(lab, name)) for name in CALLBACKS})  # type: ignore[misc]
+    try:
+        yield calls
+    finally:
+        alignment.Telling = lab  # type: ignore[misc]
+
+
 def overhead(base: Base, rounds: int) -> list[str]:
-    """A table: the median step of both, and the time of all steps after the first, ours against TRL's alone."""
+    """A table: the steps after the first of ours against TRL's alone, in pairs, and which part of all our steps the callbacks take."""
     lines = [
-        f"{rounds} rounds in turn after one that warms up; a round's steps after its first.",
+        f"{rounds} pairs of turns after one that warms up; a turn's steps after its first, the middle pair and the furthest ones. "
+        "In the callbacks: of all steps, the first one too, where memory is measured.",
         "",
-        "| objective | TRL alone, s a step | with the lab's callbacks, s | median step | all steps |",
-        "|---|---|---|---|---|",
+        "| objective | TRL alone, s a step | with the lab's callbacks, s | ratio | pairs | in the callbacks |",
+        "|---|---|---|---|---|---|",
     ]
     for objective, goal, rows, steps in PEERS:
         spec = spec_of(base, objective, rows, steps, goal)
-        taken: dict[str, list[list[float]]] = {"bare": [], "ours": []}
+        taken: dict[str, list[float]] = {"bare": [], "ours": []}
+        inside: list[float] = []
         for i in range(rounds + 1):
             peers: list[tuple[str, Callable[[RunSpec, Base], list[float]]]] = [("bare", bare), ("ours", ours)]
             for name, peer in peers if i % 2 else reversed(peers):
-                ends = peer(spec, base)
-                taken[name].append([after - before for before, after in zip(ends, ends[1:], strict=False)])
-        median = {name: [statistics.median(each) for each in found[1:]] for name, found in taken.items()}
-        whole = {name: [sum(each) for each in found[1:]] for name, found in taken.items()}
-        ratios = [
-            statistics.median(a / b for a, b in zip(of["ours"], of["bare"], strict=True)) for of in (median, whole)
-        ]
-        seconds = " | ".join(f"{statistics.median(median[name]):.3f}" for name in ("bare", "ours"))
+                with inside_the_callbacks() as calls:
+                    ends = peer(spec, base)
+                taken[name].append((ends[-1] - ends[0]) / (steps - 1))
+                if name == "ours":
+                    inside.append(sum(end - began for began, end in calls) / (calls[-1][1] - calls[0][0]))
+        pairs = [a / b for a, b in zip(taken["ours"][1:], taken["bare"][1:], strict=True)]
+        seconds_a_step = " | ".join(f"{statistics.median(taken[name][1:]):.3f}" for name in ("bare", "ours"))
         lines.append(
-            f"| {objective}, {steps} steps of {rows} | {seconds} | **{ratios[0]:.3f}** | **{ratios[1]:.3f}** |"
+            f"| {objective}, {steps} steps of {rows} | {seconds_a_step} | {statistics.median(pairs):.3f} "
+            f"| {min(pairs):.2f} to {max(pairs):.2f} | **{100 * statistics.median(inside[1:]):.1f} %** |"
         )
     return lines
 

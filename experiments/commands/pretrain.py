@@ -106,7 +106,8 @@ def _begin(recipe: Recipe, folder: Path, fresh: bool) -> tuple[Pretraining, Path
 
 def _train(training: Pretraining, tokenizer: Path, minutes: float | None, stop: threading.Event) -> bool:
     """Train to the end or to a signal, with checkpoints on the way; whether the end was reached."""
-    saved = said = time.monotonic()
+    began = saved = said = time.monotonic()
+    first = training.progress.step
     timed = minutes is not None and training.progress.step < training.recipe.falls_from()
     with progress_bar() as (bar, row):
         for at in training.run(stop.is_set):
@@ -116,7 +117,7 @@ def _train(training: Pretraining, tokenizer: Path, minutes: float | None, stop: 
             bar.update(row, description=f"loss {at.loss:.3f}", completed=at.step, total=training.recipe.stop)
             now = time.monotonic()
             if now - said > SAY_EVERY_S:
-                people.print(_sentence(training))
+                people.print(_sentence(training, (now - began) / (at.step - first)))
                 said = now
             if now - saved > SAVE_EVERY_S:
                 training.save(tokenizer)
@@ -125,11 +126,11 @@ def _train(training: Pretraining, tokenizer: Path, minutes: float | None, stop: 
     return training.progress.step >= training.recipe.stop
 
 
-def _sentence(training: Pretraining) -> str:
+def _sentence(training: Pretraining, a_step_s: float) -> str:
+    """How far it is, at the speed since this process took it up: an earlier one may have had a busier machine."""
     at, recipe = training.progress, training.recipe
-    left = at.seconds / at.step * (recipe.stop - at.step)
-    speed = at.step * recipe.rows * recipe.length / at.seconds
-    return f"step {at.step} of {recipe.stop}, loss {at.loss:.3f}, {speed:,.0f} tokens/s, {left / 60:.0f} min left"
+    left_min, speed = a_step_s * (recipe.stop - at.step) / 60, recipe.rows * recipe.length / a_step_s
+    return f"step {at.step} of {recipe.stop}, loss {at.loss:.3f}, {speed:,.0f} tokens/s, {left_min:.0f} min left"
 
 
 @contextmanager

@@ -5,7 +5,6 @@ Pure but for `clock`, which asks the store when a run was begun.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict
@@ -27,14 +26,14 @@ PRIOR = 0.05  # share of the plan that counts as done at the foretold speed, whe
 
 
 class Clock(BaseModel):
-    """One method: foretold seconds in all, and of that done, before this process took it up and since; and the `took_s` by the clock on
-    the wall that went into those since."""
+    """One method: foretold seconds in all, and of that done, before this process took it up and since; and when, in seconds since 1970,
+    the first run since was begun."""
 
     model_config = ConfigDict(frozen=True)
     total_s: float | None
     before_s: float = 0.0
     since_s: float = 0.0
-    took_s: float = 0.0
+    begun_s: float | None = None
     ended: bool = False
 
 
@@ -55,8 +54,8 @@ def clock(
             is_since = entry.created_s >= found.began_s
             done[is_since] += _spent_s(cell, foretold)
             begun += [entry.created_s] if is_since else []
-    took_s = (stored.ended_s or time.time()) - min(begun) if begun else 0.0
-    return Clock(total_s=foretold.total_s, before_s=done[False], since_s=done[True], took_s=took_s, ended=ended)
+    begun_s = min(begun, default=None)
+    return Clock(total_s=foretold.total_s, before_s=done[False], since_s=done[True], begun_s=begun_s, ended=ended)
 
 
 def _spent_s(cell: Cell, foretold: Cost) -> float:
@@ -67,23 +66,23 @@ def _spent_s(cell: Cell, foretold: Cost) -> float:
     return foretold.until_s(0, min(step, foretold.sweep.base.train.steps))
 
 
-def time_left(clocks: Sequence[Clock], workers: int = 1) -> tuple[float | None, float]:
-    """Seconds that are left, None where a method was not measured yet, and the share that is done.
+def time_left(clocks: Sequence[Clock], now_s: float, workers: int = 1) -> tuple[float | None, float]:
+    """Seconds that are left, None where a method was not measured yet, and the share that is done; `now_s` since 1970.
 
-    The foretold seconds, at the speed at which this process got through those behind it: what was a method earlier counts half as much.
-    At first the foretold speed, shared among the workers, counts, too.
+    The foretold seconds, at the speed at which this process got through those behind it; at first the foretold speed, shared among
+    the workers, counts, too.
     """
     if not clocks or any(c.total_s is None for c in clocks):
         return None, 0.0
     total = sum(c.total_s or 0.0 for c in clocks)
     left = sum(0.0 if c.ended else max(0.0, (c.total_s or 0.0) - c.before_s - c.since_s) for c in clocks)
-    done_s = PRIOR * total
-    took_s = done_s / max(workers, 1)
-    for back, one in enumerate(reversed([c for c in clocks if c.since_s])):
-        did_s = max(one.since_s, (one.total_s or 0.0) - one.before_s) if one.ended else one.since_s
-        done_s, took_s = done_s + did_s / 2**back, took_s + one.took_s / 2**back
-    pace = took_s / done_s if done_s else 1.0
-    return round(left * pace, 1), 1 - left / total if total else 1.0
+    prior_s, begun = PRIOR * total, [c.begun_s for c in clocks if c.begun_s is not None]
+    if not prior_s:
+        return 0.0, 1.0
+    took_s = max(0.0, now_s - min(begun)) if begun else 0.0
+    done_s = sum(c.since_s if not c.ended else (c.total_s or 0.0) - c.before_s for c in clocks if c.begun_s is not None)
+    pace = (prior_s / max(workers, 1) + took_s) / (prior_s + done_s)
+    return round(left * pace, 1), 1 - left / total
 
 
 def guess(run: RunSpec, store: Store) -> Calibration | None:

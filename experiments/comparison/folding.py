@@ -144,7 +144,7 @@ def _whole(
     rows, best = _compared(columns, [row for row, _ in made], done)
     if whole:
         rows = [_with_changes(found.spec, row, runs) for row, runs in zip(rows, done, strict=True)]
-    left, share = time_left(clocks, found.workers)
+    left, share = time_left(clocks, now, found.workers)
     first = next((runs[0] for runs in done if runs), None)
     planned = (
         sum(c.total_s or 0.0 for c in clocks) / max(found.workers, 1)

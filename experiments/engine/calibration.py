@@ -7,14 +7,16 @@ on one batch of each and multiplied. Nothing of it reaches the run itself, which
 from __future__ import annotations
 
 import itertools
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from experiments import methods
 from experiments.calibrated import Calibration
 from experiments.catalog import tasks
 from experiments.engine import data, evaluation, generation
+from experiments.engine.evaluation import encoded
 from experiments.engine.models import Base
 from experiments.engine.randomness import RandomState
 from experiments.engine.trial import Trial, begin
@@ -52,7 +54,7 @@ def pace(spec: RunSpec, base: Base, seconds: float) -> float:
         if trial.step == PACED:
             began, before = time.perf_counter(), trial.tokens
         with state:
-            trial.backward([_example(base, task, rows[i]) for i in batch])
+            trial.backward([encoded(base, task, rows[i]) for i in batch])
             trial.update()
         if trial.step > PACED and (taken := time.perf_counter() - began) >= seconds:
             return (trial.tokens - before) / taken
@@ -65,9 +67,9 @@ def _a_step_s(
     """Seconds of the second step, for rows of the task's mean length."""
     rows = task.split(None).train
     train = spec.train
-    mean = sum(len(_example(base, task, row).ids) for row in rows[:ROWS]) / len(rows[:ROWS])
+    mean = sum(len(encoded(base, task, row).ids) for row in rows[:ROWS]) / len(rows[:ROWS])
     order = data.order(len(rows), train.batch_size, max(ROWS // train.batch_size, train.accumulate), spec.seed)
-    batches = [[_example(base, task, rows[i]) for i in batch] for batch in order]
+    batches = [[encoded(base, task, rows[i]) for i in batch] for batch in order]
     longest = max(batches, key=lambda batch: max(len(example.ids) for example in batch))
     taken = tokens = 0.0
     for step in ([longest], batches[: train.accumulate]):
@@ -80,53 +82,51 @@ def _a_step_s(
     return taken * mean * train.batch_size * train.accumulate / max(tokens, 1)
 
 
-def _example(base: Base, task: tasks.Task, row: tasks.Row) -> data.Example:
-    return data.encode(base.tokenizer, row, task.max_length, task.template)
-
-
 def _around_s(
     spec: RunSpec, base: Base, task: tasks.Task, model: Any, between: Callable[[], None]
 ) -> tuple[float, float]:
     """Seconds of all looks and answers of the run, and of one look on its way."""
     rows = task.split(None).held_out[: task.scored_rows]
-    some = rows[: evaluation.EVAL_BATCH]
-    began = time.perf_counter()
-    evaluation.mean_loss(model, [_example(base, task, r) for r in some], base.tokenizer.pad_token_id, between)
-    look_s = (time.perf_counter() - began) / max(len(some), 1) * min(evaluation.HELD_OUT_ROWS, len(rows))
-    prompts = [data.prompt_ids(base.tokenizer, r, task.template) for r in rows[: generation.BATCH]]
-    read_s, token_s = _answer_s(model, prompts)
-    longest = max(len(_example(base, task, r).ids) - _example(base, task, r).start for r in rows)
+    held_out = [encoded(base, task, row) for row in rows[: evaluation.HELD_OUT_ROWS]]
+    look_s = _read_s(model, base, held_out, between)
+    general_s = _read_s(model, base, evaluation.general_text(base), between)
+    longest = max(len(encoded(base, task, r).ids) - encoded(base, task, r).start for r in rows)
     said = min(longest, task.max_new_tokens)
-    answers_s = -(-len(rows) // generation.BATCH) * (read_s + said * token_s)
-    probes = [data.prompt_ids(base.tokenizer, p, task.template) for p in task.asked]
-    probe_read_s, probe_token_s = _answer_s(model, probes)
-    probes_s = probe_read_s + said * probe_token_s
+    answers_s, probes_s = (_answers_s(model, base, task, asked, said) for asked in ([*rows, *task.asked], task.asked))
     fresh = not methods.find(spec.method).starts_at_base(spec.settings)
     steps = spec.train.steps
     looks = (spec.train.looks - 1 if steps else 0) + 1 + fresh
-    sampled = (2 if steps > 1 else 1 if steps else 0) + fresh
-    general_s = look_s  # about as many tokens
+    sampled = (steps > 1) + fresh  # the last ones are written with the answers
     own_s = looks * look_s + general_s + answers_s + sampled * probes_s
-    judged_s = general_s + look_s * len(evaluation.judged_rows(task)[1]) / max(
-        min(evaluation.HELD_OUT_ROWS, len(rows)), 1
-    )
+    judged_s = look_s * len(evaluation.judged_rows(task)[1]) / max(len(held_out), 1)
     if spec.train.thorough:
         own_s += (looks - 1) * general_s + judged_s
     if not evaluation.base_is_known(base, task):
-        own_s += 2 * look_s + answers_s + probes_s + (judged_s if spec.train.thorough else 0.0)
+        own_s += look_s + general_s + answers_s + probes_s + (judged_s + general_s if spec.train.thorough else 0.0)
     return own_s, look_s + (general_s if spec.train.thorough else 0.0)
 
 
-def _answer_s(model: Any, prompts: list[list[int]]) -> tuple[float, float]:
-    """Seconds to read these prompts together, and to write one token after them."""
+def _read_s(model: Any, base: Base, examples: list[data.Example], between: Callable[[], None]) -> float:
+    """Seconds to read these rows, by the first batch of them and its share of their tokens."""
+    some = examples[: evaluation.EVAL_BATCH]
     began = time.perf_counter()
-    steps = generation.decode(model, prompts, set(), generation.Sampling(TOKENS + 1))
+    evaluation.row_losses(model, base, some, between)
+    taken = time.perf_counter() - began
+    return taken * sum(len(e.ids) for e in examples) / max(sum(len(e.ids) for e in some), 1)
+
+
+def _answers_s(model: Any, base: Base, task: tasks.Task, asked: Sequence[str | tasks.Row], tokens: int) -> float:
+    """Seconds of so many tokens of an answer to each of these, by the first few tokens of one batch."""
+    prompts = [data.prompt_ids(base.tokenizer, prompt, task.template) for prompt in asked]
+    size = generation.together([len(prompt) for prompt in prompts], task.max_new_tokens)
+    began = time.perf_counter()
+    steps = generation.decode(model, prompts[:size], set(), generation.Sampling(TOKENS + 1))
     next(steps)
     read_s = time.perf_counter() - began
     began = time.perf_counter()
     for _ in range(TOKENS):
         next(steps)
-    return read_s, (time.perf_counter() - began) / TOKENS
+    return math.ceil(len(prompts) / size) * (read_s + tokens * (time.perf_counter() - began) / TOKENS)
 
 
 def seconds_per_token(base: Base) -> float:

@@ -10,6 +10,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
@@ -27,38 +28,55 @@ HELD_OUT_ROWS = 24  # along the way: enough to see the curve turn, a second or t
 GENERAL_TOKENS = 160
 JUDGED_ROWS, FEWEST_JUDGED = 48, 12  # rows judged one by one at the end, where at least so many are left
 EVAL_BATCH = 8
-VERSION = 1  # raised when any measure here changes, so that no stale one is reused
+VERSION = 2  # raised when any measure here changes, so that no stale one is reused
+
+
+@dataclass(frozen=True)
+class RowLosses:
+    """The summed loss of each row in nats, None where it is no finite number, and its learnt tokens."""
+
+    losses: tuple[float | None, ...]
+    tokens: tuple[int, ...]
+
+    def mean(self) -> float | None:
+        """In nats a token, over all rows; None where one is no number."""
+        numbers = [loss for loss in self.losses if loss is not None]
+        return math.fsum(numbers) / max(sum(self.tokens), 1) if len(numbers) == len(self.losses) else None
 
 
 @torch.no_grad()
-def mean_loss(model: Any, examples: Sequence[data.Example], pad_id: int, between: Callable[[], None]) -> float | None:
-    """Mean loss in nats over all learnt tokens of the examples; None where it is not a finite number."""
-    total, tokens = 0.0, 0
-    for _, batch in data.batches(examples, pad_id, model.device, EVAL_BATCH):
-        losses_N = token_losses(model, batch)
-        total, tokens = total + float(losses_N.double().sum()), tokens + len(losses_N)
+def row_losses(model: Any, base: Base, examples: Sequence[data.Example], between: Callable[[], None]) -> RowLosses:
+    """The losses over all learnt tokens of each example, in the given order."""
+    losses: list[float | None] = [None] * len(examples)
+    lengths = [max(0, len(e.ids) - max(e.start, 1)) for e in examples]
+    for some, batch in data.batches(examples, base.tokenizer.pad_token_id, base.device, EVAL_BATCH):
+        for i, loss_N in zip(some, token_losses(model, batch).split([lengths[i] for i in some]), strict=True):
+            total = float(loss_N.double().sum())
+            losses[i] = total if math.isfinite(total) else None
         between()
-    mean = total / max(tokens, 1)
-    return mean if math.isfinite(mean) else None
+    return RowLosses(tuple(losses), tuple(lengths))
 
 
 def held_out_loss(model: Any, base: Base, task: tasks.Task, between: Callable[[], None]) -> float | None:
     """Loss on the first held-out rows of the task."""
     rows = task.split(None).held_out[:HELD_OUT_ROWS]
-    examples = [data.encode(base.tokenizer, row, task.max_length, task.template) for row in rows]
-    return mean_loss(model, examples, base.tokenizer.pad_token_id, between)
+    return row_losses(model, base, [encoded(base, task, row) for row in rows], between).mean()
 
 
-def general_loss(model: Any, base: Base, between: Callable[[], None]) -> float | None:
+def general_losses(model: Any, base: Base, between: Callable[[], None]) -> RowLosses:
     """Loss on text that has nothing to do with any task: what rises here was forgotten."""
-    examples = [data.encode_text(base.tokenizer, text, GENERAL_TOKENS) for text in tasks.general_text()]
-    return mean_loss(model, examples, base.tokenizer.pad_token_id, between)
+    return row_losses(model, base, general_text(base), between)
+
+
+def general_text(base: Base) -> list[data.Example]:
+    """The passages of `general_losses`."""
+    return [data.encode_text(base.tokenizer, text, GENERAL_TOKENS) for text in tasks.general_text()]
 
 
 @torch.no_grad()
 def largest_logit_change(model: Any, base: Base, task: tasks.Task) -> float | None:
     """The largest change of any logit against the base, over the answer of one held-out row."""
-    example = data.encode(base.tokenizer, task.split(None).held_out[0], task.max_length, task.template)
+    example = encoded(base, task, task.split(None).held_out[0])
     batch = data.collate([example], base.tokenizer.pad_token_id, base.device)
     tuned_NV, base_NV = (answer_logits(m, batch) for m in (model, base.model))
     change = float((tuned_NV - base_NV).abs().max()) if len(base_NV) else math.nan
@@ -72,31 +90,42 @@ def look(
     began = time.perf_counter()
     with on_the_way(model):
         loss = held_out_loss(model, base, task, between)
-    general = general_loss(model, base, between) if thorough else None
+    general = general_losses(model, base, between).mean() if thorough else None
     elapsed = time.perf_counter() - began
     return events.Evaluated(
         subject="tuned", step=step, held_out_loss=loss, general_loss=general, elapsed_s=round(elapsed, 3)
     )
 
 
-def full_look(
-    model: Any, base: Base, task: tasks.Task, step: int, between: Callable[[], None]
-) -> tuple[events.Evaluated, list[str]]:
-    """All measures of a tuned model, its facts held against the base's answers; and what it answered."""
+@dataclass(frozen=True)
+class FullLook:
+    """What was measured, with the answers to the scored rows and to the probes, and the general text passage by passage."""
+
+    told: events.Evaluated
+    said: Sequence[str]
+    probes: Sequence[str]
+    general: RowLosses
+
+
+def full_look(model: Any, base: Base, task: tasks.Task, step: int, between: Callable[[], None]) -> FullLook:
+    """All measures of a tuned model, its facts held against the base's answers."""
     began = time.perf_counter()
     rows = task.split(None).held_out[: task.scored_rows]
-    said, how = generation.answered(model, base.tokenizer, rows, task.max_new_tokens, between, task.template)
+    asked = [*rows, *task.asked]  # together: of a batch that is written token by token a row more costs little
+    answers, how = generation.answered(model, base.tokenizer, asked, task.max_new_tokens, between, task.template)
+    said, probes = answers[: len(rows)], answers[len(rows) :]
+    general = general_losses(model, base, between)
     told = events.Evaluated(
         subject="tuned",
         step=step,
         held_out_loss=held_out_loss(model, base, task, between),
-        general_loss=general_loss(model, base, between),
+        general_loss=general.mean(),
         metrics=task.score(rows, said, base_answers(base, task, between)) | pair_metrics(model, base, task, between),
         largest_logit_change=largest_logit_change(model, base, task),
         generation=how if rows else None,
         elapsed_s=round(time.perf_counter() - began, 3),
     )
-    return told, said
+    return FullLook(told, said, probes, general)
 
 
 def base_look(base: Base, task: tasks.Task, between: Callable[[], None]) -> events.Evaluated:
@@ -110,7 +139,7 @@ def base_look(base: Base, task: tasks.Task, between: Callable[[], None]) -> even
             subject="base",
             step=0,
             held_out_loss=base_held_out_loss(base, task, between),
-            general_loss=general_loss(base.model, base, between),
+            general_loss=general_losses(base.model, base, between).mean(),
             metrics=task.score(rows, said, said) | base_pairs(base, task, between).metrics(),
             baselines=task.baselines(rows) or None,
             elapsed_s=round(time.perf_counter() - began, 3),
@@ -123,8 +152,8 @@ def base_judged(base: Base, task: tasks.Task, between: Callable[[], None]) -> ev
     """The base model row by row; measured once and kept."""
 
     def measure() -> dict[str, Any]:
-        said = base_answers(base, task, between)
-        return judged("base", base.model, base, task, 0, said, between).model_dump(mode="json")
+        said, general = base_answers(base, task, between), general_losses(base.model, base, between)
+        return judged("base", base.model, base, task, 0, said, general, between).model_dump(mode="json")
 
     rows = hashlib.sha256(repr(judged_rows(task)).encode()).hexdigest()[:12]
     return events.Judged.model_validate(_kept(base, task, f"judged-{rows}", measure))
@@ -137,22 +166,22 @@ def judged(
     task: tasks.Task,
     step: int,
     said: Sequence[str],
+    general: RowLosses,
     between: Callable[[], None],
 ) -> events.Judged:
     """A model row by row: the loss on held-out rows that no look along the way has read, so that whatever was chosen by those
-    looks was not chosen on these; the loss on general text; and the score of each answer. `said` are the answers to the scored rows.
+    looks was not chosen on these; the loss on general text, `general`; and the score of each answer. `said` are the answers to the
+    scored rows.
     """
     began = time.perf_counter()
     first, rows = judged_rows(task)
-    losses, tokens = _row_losses(model, base, [_encoded(base, task, row) for row in rows], between)
-    passages = [data.encode_text(base.tokenizer, text, GENERAL_TOKENS) for text in tasks.general_text()]
-    general, lengths = _row_losses(model, base, passages, between)
+    found = row_losses(model, base, [encoded(base, task, row) for row in rows], between)
     asked = task.split(None).held_out[: len(said)]
     base_said = base_answers(base, task, between)
     scores = tuple(task.score([r], [a], [b]) for r, a, b in zip(asked, said, base_said, strict=True))
     return events.Judged(
-        subject=subject, step=step, first=first, losses=losses, tokens=tokens, general_losses=general,
-        general_tokens=lengths, answers=tuple(said), scores=scores, elapsed_s=round(time.perf_counter() - began, 3),
+        subject=subject, step=step, first=first, losses=found.losses, tokens=found.tokens, general_losses=general.losses,
+        general_tokens=general.tokens, answers=tuple(said), scores=scores, elapsed_s=round(time.perf_counter() - began, 3),
     )  # fmt: skip
 
 
@@ -163,23 +192,9 @@ def judged_rows(task: tasks.Task) -> tuple[int, Sequence[tasks.Row]]:
     return first, rows[first : first + JUDGED_ROWS]
 
 
-def _encoded(base: Base, task: tasks.Task, row: tasks.Row) -> data.Example:
+def encoded(base: Base, task: tasks.Task, row: tasks.Row) -> data.Example:
+    """A row as the task has it read."""
     return data.encode(base.tokenizer, row, task.max_length, task.template)
-
-
-@torch.no_grad()
-def _row_losses(
-    model: Any, base: Base, examples: Sequence[data.Example], between: Callable[[], None]
-) -> tuple[tuple[float | None, ...], tuple[int, ...]]:
-    """The summed loss of each example in nats, None where it is no finite number, and its learnt tokens; in the given order."""
-    losses: list[float | None] = [None] * len(examples)
-    lengths = [max(0, len(e.ids) - max(e.start, 1)) for e in examples]
-    for some, batch in data.batches(examples, base.tokenizer.pad_token_id, base.device, EVAL_BATCH):
-        for i, loss_N in zip(some, token_losses(model, batch).split([lengths[i] for i in some]), strict=True):
-            total = float(loss_N.double().sum())
-            losses[i] = total if math.isfinite(total) else None
-        between()
-    return tuple(losses), tuple(lengths)
 
 
 def base_answers(base: Base, task: tasks.Task, between: Callable[[], None]) -> list[str]:

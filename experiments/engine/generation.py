@@ -6,6 +6,7 @@ answer does not depend on what else is in the batch, also behind a soft prompt.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,7 +24,10 @@ from experiments.questions import SampleSpec
 from experiments.templates import CHAT, answer_text
 
 FLUSH_S = 0.1
-BATCH = 24  # rows that answer together
+MOST_ROWS, MOST_TOKENS = (
+    72,
+    12_288,
+)  # that answer together: a row more costs little, but keys and values of each token are kept
 
 
 @dataclass(frozen=True)
@@ -132,7 +136,7 @@ def answers(
     between: Callable[[], None],
     template: str = CHAT,
 ) -> list[str]:
-    """The greedy answer to each prompt, in batches of rows of like length. `between` is called after every token."""
+    """The greedy answer to each prompt, in batches of rows of like length. `between` is called after every token of them."""
     return answered(model, tokenizer, prompts, limit, between, template)[0]
 
 
@@ -149,8 +153,9 @@ def answered(
     encoded = [data.prompt_ids(tokenizer, p, template) for p in prompts]
     by_length = sorted(range(len(prompts)), key=lambda i: len(encoded[i]))
     found = [""] * len(prompts)
-    for start in range(0, len(prompts), BATCH):
-        rows = by_length[start : start + BATCH]
+    size = together([len(ids) for ids in encoded], limit)
+    for start in range(0, len(prompts), size):
+        rows = by_length[start : start + size]
         written: list[list[int]] = [[] for _ in rows]
         for tokens in decode(model, [encoded[i] for i in rows], end_ids(model, tokenizer), how):
             for line, token in zip(written, tokens, strict=True):
@@ -162,10 +167,17 @@ def answered(
             found[i] = answer_text(tokenizer.decode(line, skip_special_tokens=True), template).strip()
     told = events.Generation(
         max_new_tokens=limit, temperature=how.temperature, top_p=how.top_p, seed=how.seed,
-        repetition_penalty=how.repetition_penalty, rows=len(prompts), batch=BATCH, tokens=count,
+        repetition_penalty=how.repetition_penalty, rows=len(prompts), batch=size, tokens=count,
         elapsed_s=round(time.perf_counter() - began, 3),
     )  # fmt: skip
     return found, told
+
+
+def together(lengths: Sequence[int], limit: int) -> int:
+    """How many prompts of these lengths answer at once, so that the batches are as few as may be and about as large."""
+    most = min(MOST_ROWS, MOST_TOKENS // (max(lengths, default=0) + limit)) or 1
+    batches = max(1, math.ceil(len(lengths) / most))
+    return max(1, math.ceil(len(lengths) / batches))
 
 
 def sample(

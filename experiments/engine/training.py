@@ -183,12 +183,13 @@ def _measured(now: Run) -> Iterator[events.Event]:
         if now.is_judge:
             yield now.seen(scorer.look(model, now.base, now.task, step, now.between))
             return
+        look = evaluation.full_look(model, now.base, now.task, step, now.between)
         if step:
-            yield now.seen(looking.sampled(now, model, step))
-        look, said = evaluation.full_look(model, now.base, now.task, step, now.between)
-        yield now.seen(look)
+            yield now.seen(looking.answers("tuned", step, now.task, look.probes))
+        yield now.seen(look.told)
         if now.spec.train.thorough:
-            yield now.seen(evaluation.judged("tuned", model, now.base, now.task, step, said, now.between))
+            told = evaluation.judged("tuned", model, now.base, now.task, step, look.said, look.general, now.between)
+            yield now.seen(told)
 
 
 def _stopped_early(now: Run) -> bool:

@@ -86,8 +86,8 @@ def test_a_pace_is_of_the_run_and_leaves_no_trace(base, tmp_path, weights):
 
 def test_a_pace_is_of_batches_that_were_read_before(base, monkeypatch):
     """Of most steps of a sweep what leaves the frozen blocks is known."""
-    read, example = [], calibration._example
-    monkeypatch.setattr(calibration, "_example", lambda base, task, row: read.append(row) or example(base, task, row))
+    read, encoded = [], calibration.encoded
+    monkeypatch.setattr(calibration, "encoded", lambda base, task, row: read.append(row) or encoded(base, task, row))
     spec = run_spec("lora")
     calibration.pace(spec, base, 0.0)
     first = calibration.PACED * spec.train.batch_size

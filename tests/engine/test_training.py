@@ -197,7 +197,7 @@ def _arch(base):
 def test_the_mean_of_the_learnt_tokens_is_transformers_own_loss(base):
     """Labels shifted, prompt and padding left out: what the model computes itself when it is given labels."""
     examples = [data.encode(base.tokenizer, row, FEW.max_length) for row in FEW.split(None).held_out]
-    ours = evaluation.mean_loss(base.model, examples, base.tokenizer.pad_token_id, nothing)
+    ours = evaluation.row_losses(base.model, base, examples, nothing).mean()
     batch = data.collate(examples, base.tokenizer.pad_token_id, base.device)
     labels = batch.ids_BT.masked_fill(~batch.learn_BT, -100)
     with torch.no_grad():
@@ -239,7 +239,7 @@ def test_the_bases_look_is_kept_and_equals_a_new_one(base, own_home, monkeypatch
     first, probes = evaluation.base_look(base, FEW, nothing), evaluation.base_probes(base, FEW, nothing)
     with monkeypatch.context() as patch:
         patch.setattr(generation, "answers", None)  # would raise if it were asked
-        patch.setattr(evaluation, "mean_loss", None)
+        patch.setattr(evaluation, "row_losses", None)
         assert (
             evaluation.base_look(base, FEW, nothing) == first and evaluation.base_probes(base, FEW, nothing) == probes
         )

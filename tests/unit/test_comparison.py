@@ -102,16 +102,17 @@ def test_the_cost_of_a_part_is_the_race_and_the_further_seeds():
 
 
 def test_the_time_left_learns_the_pace_of_this_machine():
-    assert time_left([Clock(total_s=None)]) == (None, 0.0)
+    assert time_left([Clock(total_s=None)], 0.0) == (None, 0.0)
     fresh = [Clock(total_s=100.0), Clock(total_s=100.0)]
-    assert time_left(fresh) == (200.0, 0.0) and time_left(fresh, workers=2)[0] == 100.0
-    slow = Clock(total_s=100.0, since_s=100.0, took_s=200.0, ended=True)
-    left, share = time_left([slow, Clock(total_s=100.0)])
+    assert time_left(fresh, 0.0) == (200.0, 0.0) and time_left(fresh, 0.0, workers=2)[0] == 100.0
+    slow = Clock(total_s=100.0, since_s=60.0, begun_s=1000.0, ended=True)  # its race left more out than was foretold
+    left, share = time_left([slow, Clock(total_s=100.0)], 1200.0)
     assert left == pytest.approx(100 * (10 + 200) / (10 + 100), abs=0.1) and share == 0.5
-    quicker = Clock(total_s=100.0, since_s=50.0, took_s=50.0)
-    assert time_left([slow, quicker])[0] == pytest.approx(50 * (10 + 50 + 100) / (10 + 50 + 50), abs=0.1)
+    quicker = Clock(total_s=100.0, since_s=50.0, begun_s=1200.0)
+    assert time_left([slow, quicker], 1250.0)[0] == pytest.approx(50 * (10 + 250) / (10 + 150), abs=0.1)
     taken_up = [Clock(total_s=100.0, before_s=80.0), Clock(total_s=100.0)]
-    assert time_left(taken_up)[0] == 120.0  # what was done before tells nothing of today's pace
+    assert time_left(taken_up, 1250.0)[0] == 120.0  # what was done before tells nothing of today's pace
+    assert time_left([Clock(total_s=0.0)], 5.0) == (0.0, 1.0)
 
 
 # budgets
