@@ -34,8 +34,12 @@ def is_worth_it(runs: int, seconds: float | None) -> bool:
 
 
 def key(run: RunSpec) -> str:
-    """The same for runs that divide the cores the same way: one model and method, rows of one size."""
-    return f"workers|{fitting.cores()}|{run.weights}|{run.method}|{run.train.batch_size}"
+    """The same for runs that divide the cores the same way: one model and method, as many frozen blocks below what trains, batches of
+    one size."""
+    entry = models.find(run.model, local=True)
+    arch = models.arch(entry) if models.is_ready(entry) else None
+    lowest = methods.find(run.method).footprint(arch, run.settings).lowest if arch else 0
+    return f"workers|{fitting.cores()}|{run.weights}|{run.method}|{lowest}|{run.train.batch_size}"
 
 
 def fastest(

@@ -55,7 +55,7 @@ def sweep(
         said["base"] = complete(dict(said.get("base") or {}))
         store = open_store()
         planned = sweeps.plan(sweeps.build(said), store, max(workers, 1))
-        on_ray: list[Executor] = [_on_ray(store, ray, cpus, gpus) for _ in range(max(workers, 1))] if ray else []
+        on_ray: list[Executor] = [] if dry or not ray else _on_ray(store, ray, cpus, gpus, max(workers, 1))
     people.print(planned.sentence, markup=False, highlight=False, soft_wrap=True)
     if planned.asks and not yes and not dry and not typer.confirm(planned.asks, err=True):
         raise typer.Exit(1)
@@ -127,15 +127,20 @@ def _read(file: Path) -> dict[str, Any]:
     return found[0]
 
 
-def _on_ray(store: Store, address: str, cpus: float, gpus: float) -> Executor:
-    """Raises `SpecError` where Ray is not installed."""
+def _on_ray(store: Store, address: str, cpus: float, gpus: float, trials: int) -> list[Executor]:
+    """An executor for each trial that is under way at once. Raises `SpecError` where Ray is not installed or no cluster answers."""
     from importlib.util import find_spec
 
     from experiments.sweeps.cluster import RayExecutor
 
     if find_spec("ray") is None:
         raise SpecError([Problem("ray", "Ray is not installed: pip install -r requirements-cluster.txt.")])
-    return RayExecutor(store, lab_home(), address, cpus, gpus)
+    found = [RayExecutor(store, lab_home(), address, cpus, gpus) for _ in range(trials)]
+    try:
+        found[0].join()
+    except ConnectionError as error:
+        raise SpecError([Problem("ray", str(error))]) from None
+    return [*found]
 
 
 def _carry_out(store: Store, spec: sweeps.SweepSpec, executors: Sequence[Executor]) -> sweeps.Progress:

@@ -7,11 +7,14 @@ back as files. How many processors and GPUs a trial takes are settings. Free of 
 
 from __future__ import annotations
 
+import socket
 import tempfile
+import threading
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from experiments import events
 from experiments.jobs import Job
@@ -20,6 +23,9 @@ from experiments.store import Key, Store
 
 RETRIES = 3
 POLL_S = 0.2
+ANSWER_S = 5.0
+_joining = threading.Lock()
+"""Held by the one executor of several that joins the cluster for this process."""
 
 
 class RayExecutor:
@@ -43,17 +49,26 @@ class RayExecutor:
     def close(self) -> None:
         self._trial = None
 
+    def join(self) -> None:
+        """Make this process one of the cluster's, where it is none yet. Raises `ConnectionError` with one sentence."""
+        import ray
+
+        with _joining:
+            if ray.is_initialized():
+                return
+            _require_answer(self.address)
+            root = str(Path(__file__).parents[2])
+            try:
+                ray.init(address=self.address, log_to_driver=False, runtime_env={"env_vars": {"PYTHONPATH": root}})
+            except (ConnectionError, RuntimeError, ValueError) as error:
+                raise ConnectionError(
+                    f"There is no Ray cluster at “{self.address[:80]}”: {_first_line(error)}"
+                ) from error
+
     def _remote(self) -> Any:
         import ray
 
-        if not ray.is_initialized():
-            root = str(Path(__file__).parents[2])
-            ray.init(
-                address=self.address,
-                ignore_reinit_error=True,
-                log_to_driver=False,
-                runtime_env={"env_vars": {"PYTHONPATH": root}},
-            )
+        self.join()
         if self._trial is None:
             how: dict[str, Any] = {
                 "num_cpus": self.cpus,
@@ -97,6 +112,20 @@ class RayExecutor:
         for name, content in files.items():
             (folder / Path(name).name).write_bytes(content)
         return event.model_copy(update={"adapter_path": f"adapters/{folder.name}"})
+
+
+def _require_answer(address: str) -> None:
+    """Raises `ConnectionError` where nobody listens at host:port; Ray itself would try for a minute and more."""
+    place = urlsplit(address if "://" in address else f"//{address}")
+    try:
+        if place.hostname and place.port:
+            socket.create_connection((place.hostname, place.port), ANSWER_S).close()
+    except (OSError, ValueError) as error:
+        raise ConnectionError(f"Nobody answers at “{address[:80]}”: {_first_line(error)}") from error
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).partition("\n")[0].rstrip(".") + "."
 
 
 def trial(spec: str) -> Iterator[dict[str, Any]]:

@@ -64,6 +64,12 @@ def test_more_workers_are_chosen_where_they_train_a_quarter_more_and_that_is_kep
     assert len(again) == len(threads) and not Paced.started
 
 
+def test_what_was_measured_holds_for_runs_with_as_many_frozen_blocks(run):
+    top = run.model_copy(update={"settings": run.settings.model_copy(update={"layers": "last 2"})})
+    wider = top.model_copy(update={"settings": top.settings.model_copy(update={"rank": 32, "targets": "q_proj"})})
+    assert pool.key(run) != pool.key(top) == pool.key(wider)
+
+
 def test_without_a_measurement_there_is_one_worker_with_all_the_threads(monkeypatch, home, run):
     for found in (
         chosen(monkeypatch, home, run, measure=False),
