@@ -9,14 +9,14 @@ from statistics import fmean
 import pytest
 from scipy.stats import ttest_rel
 
-from experiments import comparison, events, methods
+from experiments import comparison, estimates, events, methods
 from experiments.accounting import llama_arch
 from experiments.analysis import Record
 from experiments.calibrated import Calibration
 from experiments.catalog import models
 from experiments.catalog.tasks.base import Row as TaskRow
 from experiments.comparison import budgets, intervals, items, numbers, parts, peft_layout, report, table
-from experiments.comparison.clock import Clock, time_left
+from experiments.comparison.clock import Clock, guess, time_left
 from experiments.comparison.folding import _compared
 from experiments.comparison.records import Comparison, Row, metrics_of
 from experiments.comparison.spec import rates
@@ -113,6 +113,18 @@ def test_the_time_left_learns_the_pace_of_this_machine():
     taken_up = [Clock(total_s=100.0, before_s=80.0), Clock(total_s=100.0)]
     assert time_left(taken_up, 1250.0)[0] == 120.0  # what was done before tells nothing of today's pace
     assert time_left([Clock(total_s=0.0)], 5.0) == (0.0, 1.0)
+
+
+def test_a_guess_counts_the_general_text_at_every_look(tmp_path):
+    """A comparison's runs look thoroughly, those that taught the guess did not."""
+    store, run = Store(tmp_path / "lab.sqlite"), spec().runs[0]
+    assert guess(run, store) is None  # never timed here
+    store.remember(estimates.speed_key(run.weights, "lora"), 0.001)
+    plain = guess(run.model_copy(update={"train": run.train.model_copy(update={"thorough": False})}), store)
+    thorough, passage_s = guess(run, store), 0.001 * estimates.GENERAL_TOKENS / 2
+    assert thorough.look_s - plain.look_s == pytest.approx(passage_s)
+    assert thorough.around_s - plain.around_s == pytest.approx((run.train.looks - 1) * passage_s)
+    assert thorough.a_step_s == plain.a_step_s > 0
 
 
 # budgets
