@@ -97,10 +97,8 @@ def guess(run: RunSpec, store: Store) -> Calibration | None:
         return None
     a_step_s = max(0.0, whole - around) / max(run.train.steps, 1)
     look_s = around / (run.train.looks + 4)  # the last look and its answers take as long as some on the way
-    more_s = (
-        estimates.general_s(run, store) if run.train.thorough else 0.0
-    )  # at each look on the way; the last one reads it anyway
-    around += (run.train.looks - 1) * more_s
+    more_s = estimates.general_s(run, store) if run.train.thorough else 0.0
+    around += (run.train.looks - 1) * more_s  # the last look reads the general text anyway
     return Calibration(a_step_s=a_step_s, around_s=around, look_s=look_s + more_s, peak_mb=fitting.needed_mb(run, arch))
 
 

@@ -119,10 +119,20 @@ def test_an_answer_does_not_depend_on_what_else_is_in_the_batch(method, settings
     assert answers(model, base, PROMPTS[::-1]) == alone[::-1]
 
 
-def test_more_rows_than_a_batch_keep_their_order(base):
+def test_more_rows_than_a_batch_keep_their_order(base, monkeypatch):
+    monkeypatch.setattr(generation, "MOST_ROWS", 24)
     prompts = [f"{PROMPTS[i % 4]} {i}" for i in range(27)]
     found = answers(base.model, base, prompts, 3)
     assert len(found) == 27 and found[25] == answers(base.model, base, prompts[25:26], 3)[0]
+
+
+@pytest.mark.parametrize(
+    ("rows", "tokens", "size"),
+    [(51, 60, 51), (72, 60, 72), (73, 60, 37), (150, 60, 50), (51, 472, 17), (3, 20_000, 1), (0, 0, 1)],
+)
+def test_batches_of_answers_are_few_alike_and_bounded(rows, tokens, size):
+    """By the longest prompt and forty tokens of answer a row."""
+    assert generation.together([tokens] * rows, 40) == size
 
 
 def test_tuned_answers_differ_from_the_bases(base, tuned):

@@ -243,4 +243,5 @@ def test_a_thorough_run_is_the_same_run_judged_row_by_row(base, tmp_path):
     assert sum(tuned.general_losses) / sum(tuned.general_tokens) == pytest.approx(last.general_loss, rel=1e-5)
     for key in ("style", "facts"):
         assert sum(s[key] for s in tuned.scores) / len(tuned.scores) == pytest.approx(last.metrics[key])
-    assert last.generation.rows == 4 and last.generation.temperature == 0 and last.generation.tokens > 0
+    assert last.generation.rows == last.generation.batch == 6  # four that are scored and two probes, written together
+    assert last.generation.temperature == 0 and last.generation.tokens > 0
