@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from experiments import analysis, calibrated, methods, objectives
-from experiments.catalog import models
+from experiments.catalog import models, tasks
 from experiments.specs import RunSpec
 from experiments.store import Key, Store
 
@@ -18,8 +18,6 @@ AGAINST_LORA = {"full": 2.0, "partial": 0.6, "prompt": 1.1, "prefix": 1.1}
 """Time of a step against a LoRA step, used only until the method itself was measured here (docs/LOG.md)."""
 ROW_TOKENS = 90
 """Tokens a row with the chat template, used only until the task itself was measured."""
-GENERAL_TOKENS = 24 * 160
-"""Of the text by which forgetting is measured, read once; reading alone takes half of what a LoRA step takes a token."""
 PASSES = {"answers": 1.0, "pairs": 1.5, "prompts": 4.0}
 """Time of a token against one that is imitated, by what an objective reads, used only until it was measured itself: pairs are read by the
 reference, too, and answers to prompts are written first."""
@@ -65,8 +63,9 @@ def before(spec: RunSpec, store: Store) -> Estimate:
 
 
 def general_s(run: RunSpec, store: Store) -> float:
-    """Seconds to read the general text once, 0 before this model was measured."""
-    return float(store.recall(speed_key(run.weights, "lora")) or 0.0) * GENERAL_TOKENS / 2
+    """Seconds to read the general text once, at half of what a LoRA step takes a token; 0 before this model was measured."""
+    tokens = len(tasks.general_text()) * tasks.PASSAGE_TOKENS
+    return float(store.recall(speed_key(run.weights, "lora")) or 0.0) * tokens / 2
 
 
 def speed(model: str, store: Store) -> str | None:

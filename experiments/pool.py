@@ -14,6 +14,7 @@ from pathlib import Path
 from statistics import median
 
 from experiments import fitting, methods
+from experiments.accounting import Arch
 from experiments.catalog import models
 from experiments.specs import RunSpec
 from experiments.store import Store
@@ -36,8 +37,7 @@ def is_worth_it(runs: int, seconds: float | None) -> bool:
 def key(run: RunSpec) -> str:
     """The same for runs that divide the cores the same way: one model and method, as many frozen blocks below what trains, batches of
     one size."""
-    entry = models.find(run.model, local=True)
-    arch = models.arch(entry) if models.is_ready(entry) else None
+    arch = _arch(run)
     lowest = methods.find(run.method).footprint(arch, run.settings).lowest if arch else 0
     return f"workers|{fitting.cores()}|{run.weights}|{run.method}|{lowest}|{run.train.batch_size}"
 
@@ -74,13 +74,18 @@ def counts(run: RunSpec) -> list[int]:
     """The numbers of workers there can be: 1, 2, 4, … up to one a core, as far as they fit into the memory together. One where
     nothing is to be measured: the model is not here yet, nothing trains, a GPU does the work, or OMP_NUM_THREADS says how many
     threads there are."""
-    entry, here = models.find(run.model, local=True), fitting.here_mb()
-    arch = models.arch(entry) if models.is_ready(entry) else None
+    arch, here = _arch(run), fitting.here_mb()
     if arch is None or here is None or "OMP_NUM_THREADS" in os.environ or not methods.find(run.method).trains:
         return [1]
     a_worker = fitting.needed_mb(run, arch)
     found = (2**i for i in range(fitting.cores().bit_length()))
     return [n for n in found if n == 1 or (n <= fitting.cores() and n * a_worker + fitting.SPARE_MB <= here)]
+
+
+def _arch(run: RunSpec) -> Arch | None:
+    """The shape of its model, None where that is not on this machine yet."""
+    entry = models.find(run.model, local=True)
+    return models.arch(entry) if models.is_ready(entry) else None
 
 
 def best(workers: Sequence[WorkerProcess], run: RunSpec, among: Sequence[int]) -> int | None:

@@ -25,7 +25,6 @@ from experiments.engine.models import Base
 from experiments.engine.prefix import on_the_way
 
 HELD_OUT_ROWS = 24  # along the way: enough to see the curve turn, a second or two on two cores
-GENERAL_TOKENS = 160
 JUDGED_ROWS, FEWEST_JUDGED = 48, 12  # rows judged one by one at the end, where at least so many are left
 EVAL_BATCH = 8
 VERSION = 2  # raised when any measure here changes, so that no stale one is reused
@@ -70,7 +69,7 @@ def general_losses(model: Any, base: Base, between: Callable[[], None]) -> RowLo
 
 def general_text(base: Base) -> list[data.Example]:
     """The passages of `general_losses`."""
-    return [data.encode_text(base.tokenizer, text, GENERAL_TOKENS) for text in tasks.general_text()]
+    return [data.encode_text(base.tokenizer, text, tasks.PASSAGE_TOKENS) for text in tasks.general_text()]
 
 
 @torch.no_grad()

@@ -24,10 +24,8 @@ from experiments.questions import SampleSpec
 from experiments.templates import CHAT, answer_text
 
 FLUSH_S = 0.1
-MOST_ROWS, MOST_TOKENS = (
-    72,
-    12_288,
-)  # that answer together: a row more costs little, but keys and values of each token are kept
+MOST_ROWS = 72  # that answer together: a row more costs little
+MOST_TOKENS = 12_288  # of rows that answer together: keys and values of each are kept
 
 
 @dataclass(frozen=True)
@@ -136,7 +134,7 @@ def answers(
     between: Callable[[], None],
     template: str = CHAT,
 ) -> list[str]:
-    """The greedy answer to each prompt, in batches of rows of like length. `between` is called after every token of them."""
+    """The greedy answer to each prompt, in batches of rows of like length. `between` is called after every token."""
     return answered(model, tokenizer, prompts, limit, between, template)[0]
 
 

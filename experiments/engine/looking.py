@@ -68,9 +68,9 @@ def untrained(now: Run) -> Iterator[events.Event]:
         yield from look(now, 0)
         return
     said = evaluation.base_probes(now.base, now.task, now.between)
-    yield now.seen(answers("base", 0, now.task, said))
+    yield now.seen(probed("base", 0, now.task, said))
     if methods.find(now.spec.method).starts_at_base(now.spec.settings) and not now.spec.after:
-        yield now.seen(answers("tuned", 0, now.task, said))
+        yield now.seen(probed("tuned", 0, now.task, said))
         loss = evaluation.base_held_out_loss(now.base, now.task, now.between)
         thorough = now.spec.train.thorough
         general = evaluation.base_look(now.base, now.task, now.between).general_loss if thorough else None
@@ -83,10 +83,10 @@ def sampled(now: Run, model: Any, step: int) -> events.Sampled:
     """What the tuned model answers to the task's probes."""
     task = now.task
     said = generation.answers(model, now.base.tokenizer, task.asked, task.max_new_tokens, now.between, task.template)
-    return answers("tuned", step, task, said)
+    return probed("tuned", step, task, said)
 
 
-def answers(subject: Literal["base", "tuned"], step: int, task: tasks.Task, said: Sequence[str]) -> events.Sampled:
+def probed(subject: Literal["base", "tuned"], step: int, task: tasks.Task, said: Sequence[str]) -> events.Sampled:
     """What was said to the task's probes, in their order."""
     pairs = tuple(events.Answer(prompt=p, answer=a) for p, a in zip(task.probes, said, strict=True))
     return events.Sampled(subject=subject, step=step, answers=pairs)

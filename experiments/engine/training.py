@@ -185,7 +185,7 @@ def _measured(now: Run) -> Iterator[events.Event]:
             return
         look = evaluation.full_look(model, now.base, now.task, step, now.between)
         if step:
-            yield now.seen(looking.answers("tuned", step, now.task, look.probes))
+            yield now.seen(looking.probed("tuned", step, now.task, look.probes))
         yield now.seen(look.told)
         if now.spec.train.thorough:
             told = evaluation.judged("tuned", model, now.base, now.task, step, look.said, look.general, now.between)

@@ -19,12 +19,24 @@ from experiments.catalog.tasks import (
     sentiment,
     storyteller,
 )
-from experiments.catalog.tasks.base import GAINED, PREFERS, Metric, Pair, Row, Split, Task, Thumb, general_text
+from experiments.catalog.tasks.base import (
+    GAINED,
+    PASSAGE_TOKENS,
+    PREFERS,
+    Metric,
+    Pair,
+    Row,
+    Split,
+    Task,
+    Thumb,
+    general_text,
+)
 
 if TYPE_CHECKING:
     from experiments.specs import RunSpec
 
 __all__ = [
+    "PASSAGE_TOKENS",
     "TASKS",
     "Metric",
     "Pair",

@@ -143,6 +143,7 @@ class Task:
 
 KEPT_SPLITS = 12
 _SPLITS: dict[Callable[..., Split], Split] = {}
+PASSAGE_TOKENS = 160  # are read of each passage of the general text
 
 
 def general_text() -> tuple[str, ...]:
