@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from experiments.engine.pretraining import Pretraining
     from experiments.pretraining.recipe import Recipe
 
+MOST_MINUTES = 150.0
 SAVE_EVERY_S = 180.0
 SAY_EVERY_S = 60.0
 STEPS_TO_KNOW_THE_SPEED = 50
@@ -30,7 +31,9 @@ STEPS_TO_KNOW_THE_SPEED = 50
 @app.command()
 def pretrain(
     steps: Annotated[int | None, typer.Option(help="Steps to train; the recipe's own by default.")] = None,
-    minutes: Annotated[float | None, typer.Option(help="End after about so long, learning rate and all.")] = None,
+    minutes: Annotated[
+        float, typer.Option(min=0.01, help="End after about so long at the latest, learning rate and all.")
+    ] = MOST_MINUTES,
     folder: Annotated[Path | None, typer.Option(help="Where the checkpoint is kept.")] = None,
     out: Annotated[Path | None, typer.Option(help="Where the finished model is put.")] = None,
     only_world: Annotated[bool, typer.Option(help="Only the generated text: nothing is fetched.")] = False,
@@ -104,16 +107,14 @@ def _begin(recipe: Recipe, folder: Path, fresh: bool) -> tuple[Pretraining, Path
     return training, kept
 
 
-def _train(training: Pretraining, tokenizer: Path, minutes: float | None, stop: threading.Event) -> bool:
+def _train(training: Pretraining, tokenizer: Path, minutes: float, stop: threading.Event) -> bool:
     """Train to the end or to a signal, with checkpoints on the way; whether the end was reached."""
     began = saved = said = time.monotonic()
     first = training.progress.step
-    timed = minutes is not None and training.progress.step < training.recipe.falls_from()
     with progress_bar() as (bar, row):
         for at in training.run(stop.is_set):
-            if minutes is not None and timed and at.step >= STEPS_TO_KNOW_THE_SPEED:
-                training.end_after(minutes)
-                timed = False
+            if at.step - first >= STEPS_TO_KNOW_THE_SPEED and at.step < training.recipe.falls_from():
+                training.end_after(minutes, (time.monotonic() - began) / (at.step - first))
             bar.update(row, description=f"loss {at.loss:.3f}", completed=at.step, total=training.recipe.stop)
             now = time.monotonic()
             if now - said > SAY_EVERY_S:

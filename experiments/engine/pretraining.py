@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import math
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -170,11 +171,13 @@ class Pretraining:
                 self._since.clear()
                 yield self.progress
 
-    def end_after(self, minutes: float) -> None:
-        """Set the last step so that all takes about so long, at the speed so far. Only before the learning rate falls."""
-        speed = self.progress.step / max(self.progress.seconds, 1e-6)
-        stop = max(min(round(minutes * 60 * speed), self.recipe.steps), self.progress.step + 1)
-        self.recipe = self.recipe.model_copy(update={"stop": stop})
+    def end_after(self, minutes: float, a_step_s: float) -> None:
+        """Set the last step so that all takes about so long, at so many seconds a step from here on; the learning rate keeps all of
+        its fall. Only before that begins."""
+        recipe, done = self.recipe, self.progress.step
+        fits = done + int((60 * minutes - self.progress.seconds) / max(a_step_s, 1e-6))
+        least = math.ceil((done + 1) / (1 - recipe.decay)) if recipe.decay < 1 else recipe.steps
+        self.recipe = recipe.model_copy(update={"stop": min(max(fits, least), recipe.steps)})
 
     def save(self, tokenizer: Path) -> None:
         """A checkpoint in place of the last one; whoever reads the folder finds the old or the new, whole."""

@@ -110,7 +110,8 @@ def _rebuild() -> str:
         "## How to rebuild it\n\n```sh\npython -m experiments pretrain --out assets/lab-nano     # fetches the texts; resumable\n"
         "python -m experiments quality assets/lab-nano --card\n```\n\nThe same recipe on the same machine and number of threads gives "
         "the same losses; on another the arithmetic differs in the last bits, and the model with it. Jane Austen's novels come "
-        "as a Debian package; elsewhere put them where `LAB_RESOURCES` says.\n"
+        "as a Debian package; elsewhere put them where `LAB_RESOURCES` says. A processor that would take longer than two and a half "
+        "hours does as many steps as fit, the fall of the learning rate among them; `--minutes 600` lets it do all.\n"
     )
 
 

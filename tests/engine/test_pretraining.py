@@ -93,6 +93,20 @@ def asked(*extra: str) -> list[str]:
     return ["pretrain", "--only-world", *[part for s in settings for part in ("--set", s)], *extra, "--json"]
 
 
+def test_a_time_that_is_too_short_takes_steps_and_leaves_the_rate_its_whole_fall(prepared, tmp_path):
+    made = pretraining.Pretraining(RECIPE, prepared[1], tmp_path / "timed", prepared[3])
+    made.progress.step, made.progress.seconds = 10, 20.0
+    made.end_after(1.0, a_step_s=1.0)
+    assert made.recipe.stop == 50  # ten are done in 20 s, and forty more fit
+    made.end_after(5.0, a_step_s=1.0)
+    assert made.recipe.stop == RECIPE.steps  # a machine that becomes quicker does all of it
+    made.end_after(0.1, a_step_s=1.0)
+    assert made.recipe.falls_from() > 10 and made.recipe.rate(10) == 1.0 and made.recipe.stop == 17
+    for _ in made.run(lambda: False):
+        pass
+    assert made.progress.step == 17 and made.recipe.rate(16) < 0.2
+
+
 def test_the_command_stops_politely_goes_on_and_ends_as_a_model_with_a_card(home):
     env = {**os.environ, "LAB_HOME": str(home)}
     command = [sys.executable, "-m", "experiments", *asked()]
