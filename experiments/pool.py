@@ -23,7 +23,7 @@ from experiments.workers import WorkerDied, WorkerProcess, several
 MEASURED_S = 1.5  # a look at one division of the cores
 ROUNDS = 3  # in turn, so that a machine that slows down slows all of them
 GAIN = 1.25
-"""How much faster more workers must be than fewer: each loads the model, reads what is frozen for itself, and waits at rungs."""
+"""How much faster more workers must be than fewer: each loads the model for itself, and waits for the others at rungs and at the end."""
 FEWEST_RUNS = 4
 WORTH_S = 60.0
 """A sweep of fewer runs or less time than this gains less than measuring takes."""

@@ -24,17 +24,24 @@ KEPT_ROWS = 4_000
 
 @dataclass(frozen=True)
 class Batch:
-    """Padded on the right. `learn_BT` marks the tokens that count, never the first of a row. `examples` are its rows."""
+    """Padded on the right. `learn_BT` marks the tokens that count, never the first of a row. `examples` are its rows.
+
+    Joined (`engine.joining`) they are one row: the first `shared` tokens of all, then the rest of each; `places_BT` are the positions
+    of its tokens, and `sees_BTT` says which token sees which.
+    """
 
     ids_BT: Tensor
     mask_BT: Tensor
     learn_BT: Tensor
-    examples: tuple[Example, ...] = ()
+    examples: tuple[Example, ...]
+    shared: int = 0
+    places_BT: Tensor | None = None
+    sees_BTT: Tensor | None = None
 
     @property
     def tokens(self) -> int:
-        """Tokens read, padding not counted."""
-        return int(self.mask_BT.sum())
+        """Tokens of its rows, padding not counted."""
+        return sum(len(e.ids) for e in self.examples)
 
 
 def codec(tokenizer: Any) -> Codec:

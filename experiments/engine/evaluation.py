@@ -27,7 +27,7 @@ from experiments.engine.prefix import on_the_way
 HELD_OUT_ROWS = 24  # along the way: enough to see the curve turn, a second or two on two cores
 JUDGED_ROWS, FEWEST_JUDGED = 48, 12  # rows judged one by one at the end, where at least so many are left
 EVAL_BATCH = 8
-VERSION = 2  # raised when any measure here changes, so that no stale one is reused
+VERSION = 3  # raised when any measure here changes, so that no stale one is reused
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from experiments.engine import head
 from experiments.engine.data import Batch
+from experiments.engine.joining import in_their_places, joined
 from experiments.engine.prefix import stepped_over
 
 
@@ -36,12 +38,18 @@ def head_only_at(model: Any, where_BT: Tensor) -> Iterator[None]:
 
 
 def answer_logits(model: Any, batch: Batch) -> Tensor:
-    """The logits from which each learnt token of the batch is predicted, shape (N, V)."""
+    """The logits from which each learnt token of the batch is predicted, row by row, shape (N, V)."""
+    return _predicting(model, batch).float()
+
+
+def _predicting(model: Any, batch: Batch) -> Tensor:
+    """The model's output where the next token is learnt, shape (N, V)."""
+    batch = joined(model, batch)
     before_BT = torch.zeros_like(batch.learn_BT)
     before_BT[:, :-1] = batch.learn_BT[:, 1:]  # token t is predicted from position t - 1
-    with head_only_at(model, before_BT), stepped_over(model, batch):
+    with head_only_at(model, before_BT), stepped_over(model, batch), in_their_places(model, batch):
         logits_NV: Tensor = model(input_ids=batch.ids_BT, attention_mask=batch.mask_BT, use_cache=False).logits
-    return logits_NV.float()
+    return logits_NV
 
 
 def token_losses(model: Any, batch: Batch) -> Tensor:
@@ -53,4 +61,9 @@ def token_losses(model: Any, batch: Batch) -> Tensor:
 
 def completion_loss(model: Any, batch: Batch) -> Tensor:
     """Mean loss of the batch's learnt tokens, nats: a scalar with a gradient."""
-    return token_losses(model, batch).mean()
+    frozen = head.frozen(model)
+    if frozen is None:
+        return token_losses(model, batch).mean()
+    with head.left_out(frozen):
+        hidden_ND = _predicting(model, batch)
+    return head.losses(hidden_ND, batch.ids_BT[batch.learn_BT], frozen).mean()

@@ -11,7 +11,7 @@ import gc
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,8 @@ from transformers.utils import logging
 
 from experiments.catalog import models, resources
 from experiments.catalog.cache import make_once
-from experiments.engine import memory
-from experiments.engine.prefix import Kept
+from experiments.engine import head, joining, kept, memory
+from experiments.engine.kept import Kept
 from experiments.tokenization import packed
 
 warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)  # PEFT asks by the old name
@@ -75,7 +75,7 @@ class Bases:
                 self._loaded.popitem(last=False)
                 gc.collect()
             report(f"loading {models.find(key, local=True).title}", 0, None)
-            self._loaded[weights] = load(folder, key, weights)
+            self._loaded[weights] = replace(load(folder, key, weights), kept=kept.shared(weights))
         self._loaded.move_to_end(weights)
         return self._loaded[weights]
 
@@ -133,9 +133,15 @@ def load(folder: Path, key: str = "", weights: str = "") -> Base:
         tokenizer.pad_token = tokenizer.eos_token
     with torch.no_grad():  # the file is mapped into memory: one forward pass makes it really there
         model(input_ids=torch.zeros(1, 1, dtype=torch.long, device=model.device))
+    asked(model)
     memory.trim()
     gc.freeze()  # what has been read by now stays, and looking it through took each run some seconds
     return Base(key, weights, model, tokenizer, memory.resident_mb())
+
+
+def asked(model: Any) -> None:
+    """Ask a model what nobody can know from its name, and write it on it: each copy of it has it, too."""
+    model.lab_joins, model.lab_head_is_all = joining.works(model), head.is_all(model)
 
 
 def fresh(base: Base) -> Any:

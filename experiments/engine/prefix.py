@@ -2,19 +2,22 @@
 them is the same at every step and for every run, so that it is kept and only the top of the model runs.
 
 It promises the losses of the whole model, to the rounding of a sum (a test holds 1e-5), and the same bits whatever was kept
-before: a row is always read alone, never beside others. Masks, positions and dropout above are the model's own, which is
-called as ever; its lower blocks are stepped over. Nothing is kept where dropout is at work below, or where what is trained is
-not inside blocks.
+before: a row is always read alone, or with the same others. Those are its neighbours in the task where a run reads all rows
+anyway, a few at a time and joined (`engine.joining`), which takes half the time. Masks, positions and dropout above are the
+model's own, which is called as ever; its lower blocks are stepped over. Nothing is kept where dropout is at work below, or
+where what is trained is not inside blocks.
 
 Shapes: B rows, T tokens of the longest, L of one row, D width.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections import OrderedDict
+import random
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -22,60 +25,68 @@ from torch import Tensor, nn
 
 from experiments import methods
 from experiments.accounting import LAYER, module_arch
-from experiments.engine.data import Batch
+from experiments.catalog import tasks
+from experiments.engine import data
+from experiments.engine.data import Batch, Example
+from experiments.engine.joining import in_their_places, joined
 
 if TYPE_CHECKING:
     from experiments.engine.models import Base
     from experiments.specs import RunSpec
 
-MOST_MB = float(os.environ.get("LAB_PREFIX_MB", "512"))
-Name = tuple[int, tuple[int, ...]]
-"""The lowest block that trains, and the tokens of a row."""
-
-
-class Kept:
-    """What entered a block, by block and row, the longest unused dropped first; `most_mb` 0 keeps nothing."""
-
-    def __init__(self, most_mb: float = MOST_MB):
-        self.most_mb, self.mb = most_mb, 0.0
-        self._rows: OrderedDict[Name, Tensor] = OrderedDict()
-
-    def get(self, name: Name) -> Tensor | None:
-        found = self._rows.get(name)
-        if found is not None:
-            self._rows.move_to_end(name)
-        return found
-
-    def put(self, name: Name, hidden_LD: Tensor) -> None:
-        self._rows[name] = hidden_LD
-        self.mb += _mb(hidden_LD)
-        while self.mb > self.most_mb and len(self._rows) > 1:
-            self.mb -= _mb(self._rows.popitem(last=False)[1])
-
-
-def _mb(tensor: Tensor) -> float:
-    return tensor.numel() * tensor.element_size() / 1e6
+TOGETHER = 4
+"""Rows read at once: two hundred joined tokens keep the cores as busy as more would, and the first step waits for no more."""
 
 
 class Prefix:
-    """The blocks of a base below `lowest`, as a tuned model of it uses them."""
+    """The blocks of a base below `lowest`, as a run uses them. `on_disk`: whether other workers may know of its rows, never of a visitor's
+    own."""
 
-    def __init__(self, base: Base, lowest: int):
-        self.base, self.lowest, self.at_looks = base, lowest, False
+    def __init__(self, base: Base, lowest: int, spec: RunSpec):
+        self.base, self.lowest, self.spec, self.at_looks = base, lowest, spec, False
+        self.on_disk = spec.data is None
+        self._turn = random.Random(os.getpid())  # of workers on the same rows each begins with another one
 
     def hidden(self, batch: Batch) -> Tensor:
-        """What enters the lowest block that trains, (B, T, D), zeros where rows are padded."""
-        rows = [self._row(tuple(example.ids)) for example in batch.examples]
+        """What enters the lowest block that trains, (B, T, D), zeros where rows are padded; (1, P, D) where they are joined."""
+        found = {}
+        for i in self._turn.sample(range(len(batch.examples)), len(batch.examples)):
+            found[i] = self._row(tuple(batch.examples[i].ids))
+        rows = [found[i] for i in range(len(found))]
+        if batch.sees_BTT is not None:
+            return torch.cat([rows[0][: batch.shared], *(hidden_LD[batch.shared :] for hidden_LD in rows)])[None]
         hidden_BTD = rows[0].new_zeros(*batch.ids_BT.shape, rows[0].shape[-1])
         for i, hidden_LD in enumerate(rows):
             hidden_BTD[i, : len(hidden_LD)] = hidden_LD
         return hidden_BTD
 
     def _row(self, ids: tuple[int, ...]) -> Tensor:
-        found = self.base.kept.get((self.lowest, ids))
+        group = self._together.get(ids, ())
+        mark = hashlib.sha256(repr([e.ids for e in group]).encode()).hexdigest()[:16] if group else ""
+        found = self.base.kept.get((self.lowest, ids, mark), self.on_disk)
         if found is None:
-            found = _entering(self.base.model, self.lowest, ids)
-            self.base.kept.put((self.lowest, ids), found)
+            batch = data.collate(group or [data.Example(ids, 1)], self.base.tokenizer.pad_token_id, self.base.device)
+            for example, hidden_LD in zip(batch.examples, _entering(self.base.model, self.lowest, batch), strict=True):
+                self.base.kept.put((self.lowest, tuple(example.ids), mark), hidden_LD, self.on_disk)
+                if tuple(example.ids) == ids:
+                    found = hidden_LD
+        assert found is not None
+        return found
+
+    @cached_property
+    def _together(self) -> dict[tuple[int, ...], list[Example]]:
+        """Rows that are read with their neighbours, by their tokens: those of which this run reads all."""
+        from experiments.engine.evaluation import HELD_OUT_ROWS, encoded
+
+        task, train = tasks.of(self.spec), self.spec.train
+        split = task.split(None)
+        reads_all = train.steps * train.batch_size * train.accumulate >= len(split.train)
+        found: dict[tuple[int, ...], list[Example]] = {}
+        for rows in (split.held_out[:HELD_OUT_ROWS], split.train if reads_all else ()):
+            examples = [encoded(self.base, task, row) for row in rows]
+            for start in range(0, len(examples), TOGETHER):
+                group = examples[start : start + TOGETHER]
+                found |= dict.fromkeys((tuple(e.ids) for e in group), group)
         return found
 
 
@@ -84,8 +95,12 @@ class _Far(Exception):
 
 
 @torch.no_grad()
-def _entering(model: Any, block: int, ids: tuple[int, ...]) -> Tensor:
-    """What enters this block for one row, (L, D)."""
+def _entering(model: Any, block: int, batch: Batch) -> list[Tensor]:
+    """What enters this block for each row, (L, D); joined where that saves work, else alone."""
+    batch = joined(model, batch)
+    if batch.sees_BTT is None and len(batch.examples) > 1:
+        apart = [data.collate([example], 0, model.device) for example in batch.examples]
+        return [hidden_LD for alone in apart for hidden_LD in _entering(model, block, alone)]
     seen: list[Tensor] = []
 
     def stop(module: nn.Module, inputs: tuple[Any, ...], more: dict[str, Any]) -> None:
@@ -94,12 +109,14 @@ def _entering(model: Any, block: int, ids: tuple[int, ...]) -> Tensor:
 
     hook = blocks(model)[block].register_forward_pre_hook(stop, with_kwargs=True)
     try:
-        model(input_ids=torch.tensor([ids], device=model.device), use_cache=False)
+        with in_their_places(model, batch):
+            model(input_ids=batch.ids_BT, attention_mask=batch.mask_BT, use_cache=False)
     except _Far:
         pass
     finally:
         hook.remove()
-    return seen[0][0].clone()
+    first_SD, *rest = seen[0][0].split([batch.shared, *(len(e.ids) - batch.shared for e in batch.examples)])
+    return [torch.cat([first_SD, hidden_LD]) for hidden_LD in rest]
 
 
 def blocks(model: Any) -> nn.ModuleList:
@@ -117,7 +134,7 @@ def find(spec: RunSpec, model: Any, base: Base) -> Prefix | None:
         return None
     told = methods.find(spec.method).footprint(module_arch(base.model), spec.settings).lowest
     lowest = min([told, *(int(found.group(1)) for found in trained if found)])
-    return Prefix(base, lowest) if lowest else None
+    return Prefix(base, lowest, spec) if lowest else None
 
 
 def _drops(model: Any) -> bool:

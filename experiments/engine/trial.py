@@ -16,6 +16,7 @@ from experiments import methods, objectives
 from experiments.catalog import tasks
 from experiments.engine import data, memory, prefix, scorer
 from experiments.engine.context import with_examples
+from experiments.engine.joining import joined
 from experiments.engine.loss import completion_loss
 from experiments.engine.models import Base, fresh, named, own
 from experiments.recipe import rate_at
@@ -43,7 +44,7 @@ class Trial:
     def backward(self, *batches: list[data.Example]) -> tuple[float | None, float | None]:
         """Mean loss a learnt token and gradient norm on these rows; the gradients of all batches add up and wait for
         `update`. None for what is not finite."""
-        made = [data.collate(examples, self.pad_id, self.model.device) for examples in batches]
+        made = [joined(self.model, data.collate(rows, self.pad_id, self.model.device)) for rows in batches]
         learnt = [int(batch.learn_BT.sum()) for batch in made]
         if not sum(learnt):
             raise ValueError("The prompts of a whole batch fill the context: no token of an answer is left to learn.")

@@ -15,7 +15,9 @@ from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
 from experiments import methods
 from experiments.accounting import folder_arch
-from experiments.engine import adapters, models
+from experiments.engine import adapters, data, models
+from experiments.engine.loss import completion_loss
+from experiments.engine.randomness import RandomState
 from experiments.specs import SpecError, check
 from tests.engine.conftest import run_spec, untouched
 from tests.engine.trials import advance, begin, logits, rows
@@ -159,6 +161,27 @@ def weights(base):
 
 def snapshot(model) -> dict[str, torch.Tensor]:
     return {name: p.detach().clone() for name, p in model.named_parameters()}
+
+
+@trained_variants
+def test_rows_read_as_one_teach_what_they_teach_apart(base, method, settings):
+    """A method that drops something at random, and would drop it alike in all rows, has them apart."""
+    trial = begin(base, method, settings)
+    batch = data.collate(rows(base, 0, 4), base.tokenizer.pad_token_id, base.device)
+    inner = trial.model.get_base_model() if hasattr(trial.model, "get_base_model") else trial.model
+    told, given = [], []
+    inner.get_input_embeddings().register_forward_pre_hook(lambda module, ids: given.append(ids[0].shape[0]))
+    for inner.lab_joins in (False, True):
+        with RandomState(0):
+            loss = completion_loss(trial.model, batch)
+            told.append((loss, torch.autograd.grad(loss, trial.parameters, allow_unused=True)))
+    assert given[-1] == (4 if settings.get("dropout") else 1)
+    (apart, theirs), (joined, ours) = told
+    assert float(joined) == pytest.approx(float(apart), abs=1e-5)
+    largest = max(float(g.abs().max()) for g in theirs if g is not None)
+    for a, b in zip(theirs, ours, strict=True):
+        assert (a is None) == (b is None)
+        assert a is None or float((a - b).abs().max()) <= 1e-3 * largest
 
 
 @trained_variants

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from experiments.catalog import tasks
 from experiments.engine import data, models, prefix, training
-from experiments.engine.prefix import Kept
+from experiments.engine.kept import Kept
 from experiments.engine.trial import begin
 from tests.engine.conftest import losses, run_spec
 from tests.models import tiny_llama
@@ -62,7 +63,8 @@ def test_another_run_reads_what_the_first_one_kept_and_has_the_bits_it_would_hav
     ran(first, shared, tmp_path / "first")
     task = tasks.of(first)
     looked_at = data.encode(shared.tokenizer, task.split(None).held_out[0], task.max_length, task.template)
-    assert shared.kept.get((4, tuple(looked_at.ids))) is not None  # a look on the way goes the short way as well
+    known = {ids for _, ids, _ in shared.kept._rows}
+    assert tuple(looked_at.ids) in known  # a look on the way goes the short way as well
     read = []
     monkeypatch.setattr(prefix, "_entering", lambda *what: read.append(what))
     assert losses(ran(second, shared, tmp_path / "second")) == losses(alone)
@@ -89,9 +91,70 @@ def test_dropout_below_is_not_stepped_over(deep):
 
 
 def test_what_is_kept_is_bounded():
-    import torch
-
     kept = Kept(most_mb=0.01)
     for i in range(10):
-        kept.put((1, (i,)), torch.zeros(10, 100))  # 4 KB each
-    assert kept.mb <= 0.01 and kept.get((1, (9,))) is not None and kept.get((1, (0,))) is None
+        kept.put((1, (i,), ""), torch.zeros(10, 100))  # 4 KB each
+    assert kept.mb <= 0.01 and kept.get((1, (9,), "")) is not None and kept.get((1, (0,), "")) is None
+
+
+def reads(monkeypatch) -> list[tuple[int, ...]]:
+    """How many rows each pass through the frozen blocks reads from now on."""
+    passes, real = [], prefix._entering
+
+    def noted(model: Any, block: int, batch: data.Batch) -> list[torch.Tensor]:
+        passes.append(len(batch.examples))
+        return real(model, block, batch)
+
+    monkeypatch.setattr(prefix, "_entering", noted)
+    return passes
+
+
+def test_rows_that_are_all_read_are_read_with_their_neighbours(deep, tmp_path, monkeypatch):
+    passes = reads(monkeypatch)
+    all_of_them = run_spec("lora", steps=6, layers="last 2")  # 6 steps of 2: the twelve rows of the task
+    ran(all_of_them, replace(deep, kept=Kept()), tmp_path / "all")
+    assert sorted(passes) == [1, 4, 4, 4, 4]  # three groups to train on, and five rows held out
+    passes.clear()
+    a_few = run_spec("lora", steps=5, layers="last 2")
+    found = ran(a_few, replace(deep, kept=Kept()), tmp_path / "few")
+    assert sorted(passes) == [1] * 11 + [4]
+    whole = ran(a_few, replace(deep, kept=Kept(0)), tmp_path / "whole")
+    assert losses(found) == pytest.approx(losses(whole), abs=1e-5)
+
+
+def test_a_second_process_finds_on_disk_what_the_first_one_read(deep, tmp_path, monkeypatch):
+    spec = run_spec("lora", steps=6, layers="last 2")
+    first = ran(spec, replace(deep, kept=Kept(folder=tmp_path / "frozen")), tmp_path / "first")
+    passes = reads(monkeypatch)
+    second = ran(spec, replace(deep, kept=Kept(folder=tmp_path / "frozen")), tmp_path / "second")
+    assert not passes and losses(second) == losses(first)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 17)  # other sums, other bits
+    ran(spec, replace(deep, kept=Kept(folder=tmp_path / "frozen")), tmp_path / "third")
+    assert passes
+
+
+def test_rows_of_ones_own_are_not_put_on_disk(deep, tmp_path):
+    spec = run_spec("lora", steps=2, layers="last 2")
+    kept = Kept(folder=tmp_path / "frozen")
+    own = replace(deep, kept=kept)
+    known = prefix.find(spec, begin(spec, own).model, own)
+    assert known.on_disk
+    known.on_disk = False  # as `Prefix` says of a spec with columns, which the next line holds
+    assert not prefix.Prefix(own, 4, spec.model_copy(update={"data": object()})).on_disk
+    known.hidden(data.collate([data.Example((1, 2, 3), 1)], 0, own.device))
+    assert kept.mb > 0 and not (tmp_path / "frozen").exists()
+
+
+def test_the_disk_is_bounded_and_what_is_damaged_there_is_read_anew(tmp_path):
+    folder = tmp_path / "frozen"
+    kept = Kept(folder=folder, most_disk_mb=0.02)
+    for i in range(12):
+        kept.put((1, (i,), ""), torch.full((10, 100), float(i)))  # 4 KB each
+        assert sum(f.stat().st_size for f in folder.iterdir()) <= 0.02e6 + 4200
+    fresh = Kept(folder=folder)
+    assert torch.equal(fresh.get((1, (11,), "")), torch.full((10, 100), 11.0))
+    for file in folder.iterdir():
+        file.write_bytes(b"no tensors")
+    assert Kept(folder=folder).get((1, (11,), "")) is None
+    in_the_way = next(folder.iterdir())
+    Kept(folder=in_the_way / "below").put((1, (1,), ""), torch.zeros(1, 1))  # a disk that takes nothing is not missed
