@@ -28,12 +28,14 @@ def needed_mb(spec: RunSpec, arch: Arch) -> float:
 
 def peak_mb(spec: RunSpec, arch: Arch, tokens: int | None = None) -> float:
     """The highest memory of a step, in 10⁶ bytes, as the run will tell it: foretold, to some percent. `tokens`: those of a row of its
-    longest batch, where they are known; else the task's longest."""
+    longest batch, where they are known; else the task's longest. What all rows begin with counts once."""
     objective = objectives.find(spec.objective)
     rows = objective.kept(spec.train.batch_size, spec.goal)
-    tokens = tokens or (spec.data.max_length if spec.data else _row_tokens(spec.task))
-    learnt = 100 if objective.is_trls and not objective.scores else 50  # TRL makes logits of the prompt, too
-    load = Load(batch_size=rows, tokens=tokens, learnt=learnt, keeps_base=True)
+    whole = tokens or (spec.data.max_length if spec.data else _row_tokens(spec.task))
+    read = max(1, round(whole - _shared(spec) * (rows - 1) / rows))
+    # TRL makes logits of the prompt, too
+    learnt = 100 if objective.is_trls and not objective.scores else min(50 * whole / read, 100)
+    load = Load(batch_size=rows, tokens=read, learnt=learnt, keeps_base=True)
     trainers = TRAINERS_MB if objective.is_trls else 0.0
     return predict(arch, methods.find(spec.method), spec.settings, load).total / 1e6 + trainers
 
@@ -41,6 +43,12 @@ def peak_mb(spec: RunSpec, arch: Arch, tokens: int | None = None) -> float:
 def _row_tokens(key: str) -> int:
     task = tasks.find(key)
     return task.row_tokens or task.max_length
+
+
+def _shared(spec: RunSpec) -> int:
+    """Tokens that all rows of the task begin with, where they are read once a batch (`engine/joining.py`)."""
+    apart = spec.data is not None or objectives.find(spec.objective).is_trls or getattr(spec.settings, "dropout", 0) > 0
+    return 0 if apart else tasks.find(spec.task).shared_tokens
 
 
 def foretold_mb(spec: RunSpec) -> float | None:

@@ -57,7 +57,7 @@ def every(arch: Arch, spec: RunSpec, load: Load) -> list[Costs]:
 
 NAMES = {
     "weights": "weights", "trained": "adapter, or copies of what moves", "gradients": "gradients", "optimizer": "optimizer states",
-    "activations": "activations", "logits": "logits in float32", "waste": "unused room between tensors",
+    "activations": "activations", "logits": "scores of words (logits)", "waste": "unused room between tensors",
     "framework": "the framework itself",
 }  # fmt: skip
 

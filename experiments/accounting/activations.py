@@ -44,6 +44,8 @@ class Block:
     scale_kept: bool = True
 
 
+WORDS_AT_A_TIME = 4096
+"""Of the vocabulary, where loss and frozen head are done at once."""
 GATED = Block()
 BLOCKS = {
     "gpt2": Block(activation=4, scale_kept=False, fused_before_prefix=2),  # GELU written out by its tanh formula
@@ -55,12 +57,20 @@ BLOCKS = {
 }
 
 
-def logit_bytes(arch: Arch, step: Step) -> int:
-    """Scores of every word at every learnt token: log-softmax and two gradients, always in float32, and in half precision
-    the scores themselves. An encoder has none."""
+def words_at_once(arch: Arch, step: Step, head_trains: bool) -> int:
+    """Of the vocabulary, how many have scores at the same time: some with a frozen head in float32 (`engine/head.py`), else all."""
+    return arch.vocab if step.half or head_trains else min(arch.vocab, WORDS_AT_A_TIME)
+
+
+def logit_bytes(arch: Arch, step: Step, head_trains: bool) -> int:
+    """Scores of words at every learnt token. Of all: log-softmax and two gradients, always in float32, and in half precision the scores
+    themselves; of some at a time: the scores, and the gradient of what enters the head. An encoder has none."""
     if arch.family == "bert":
         return 0
-    return ceil(step.rows * step.tokens * step.learnt) * arch.vocab * (14 if step.half else 12)
+    learnt, words = ceil(step.rows * step.tokens * step.learnt), words_at_once(arch, step, head_trains)
+    if step.half or head_trains:
+        return learnt * words * (14 if step.half else 12)
+    return learnt * 4 * (words + 3 * arch.width)
 
 
 def activation_bytes(arch: Arch, foot: Footprint, step: Step) -> int:

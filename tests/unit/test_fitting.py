@@ -15,18 +15,40 @@ def spec(method: str = "lora", **train) -> RunSpec:
     return build(RunSpec, {"model": "smollm2-135m", "task": "pirate", "method": method, "train": train})
 
 
-def test_the_recorded_runs_needed_about_what_is_foretold():
-    """The peaks that they told stand in assets/recorded; of full fine-tuning in docs/LOG.md, “what the meter of memory says”."""
+SMOL = "smollm2-135m"
+MEASURED = [
+    (SMOL, "pirate", "lora", 4, 1581), (SMOL, "pirate", "lora", 16, 2871), (SMOL, "pirate", "prompt", 4, 1345),
+    (SMOL, "pirate", "qlora", 4, 1242), (SMOL, "pirate", "partial", 4, 1317), (SMOL, "pirate", "full", 4, 3625),
+    (SMOL, "plain-english", "lora", 4, 1848), (SMOL, "sentiment", "prefix", 4, 1331),
+    ("lab-nano", "storyteller", "lora", 32, 835),
+]  # fmt: skip
+"""Peaks in MB of two steps, the first of the longest batch, one thread, 2026-11-26 (docs/LOG.md)."""
+
+
+@pytest.mark.parametrize(("model", "task", "method", "batch_size", "peak_mb"), MEASURED)
+def test_what_is_foretold_was_measured(model, task, method, batch_size, peak_mb):
+    run = build(RunSpec, {"model": model, "task": task, "method": method, "train": {"batch_size": batch_size}})
+    assert fitting.foretold_mb(run) == pytest.approx(peak_mb, rel=0.12)
+
+
+def test_the_recorded_runs_needed_no_less_than_is_foretold():
+    """They were made before rows were joined and before loss and head were done at once, which took more."""
     runs = [record for record in (*recorded.load(), *recorded.gallery()) if record.finished.peak_mb]
     assert {"lora", "qlora"} <= {record.spec.method for record in runs}
     for record in runs:
         arch = models.arch(models.find(record.spec.model))
-        assert fitting.needed_mb(record.spec, arch) >= fitting.peak_mb(record.spec, arch)
-        assert fitting.peak_mb(record.spec, arch) == pytest.approx(record.finished.peak_mb, rel=0.15), (
-            record.spec.method
-        )
-    assert fitting.peak_mb(spec("full"), ARCH) == pytest.approx(3637, rel=0.15)
+        foretold = fitting.peak_mb(record.spec, arch)
+        assert fitting.needed_mb(record.spec, arch) >= foretold
+        assert 0.6 * record.finished.peak_mb < foretold < 1.1 * record.finished.peak_mb, record.spec.method
     assert fitting.needed_mb(spec(batch_size=64), ARCH) > 2 * fitting.needed_mb(spec(batch_size=4), ARCH)
+
+
+def test_what_rows_share_counts_once_where_they_are_joined():
+    plain, dropped = (
+        fitting.peak_mb(spec(batch_size=16).model_copy(update={"settings": s}), ARCH)
+        for s in (spec().settings, spec().settings.model_copy(update={"dropout": 0.1}))
+    )
+    assert dropped > 1.25 * plain
 
 
 def test_long_rows_need_more_than_short_ones():

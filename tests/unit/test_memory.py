@@ -74,7 +74,8 @@ def test_what_grows_with_what():
     assert memory(batch_size=8).activations == 2 * usual.activations and memory(batch_size=8).weights == usual.weights
     assert memory(tokens=256).activations > 2 * usual.activations  # the mask grows with the square
     assert memory(checkpointing=True).activations < usual.activations / 5
-    assert memory(learnt=50).logits == usual.logits / 2 == 2 * 128 * 49152 * 12 / 2 * 2
+    assert memory(learnt=50).logits == usual.logits / 2 == 2 * 128 * 4 * (4096 + 3 * 576)
+    assert memory(method="full").logits == memory(precision="bf16").logits * 12 / 14 == 4 * 128 * 49152 * 12
     assert memory(settings={"layers": "last 6"}).activations < usual.activations / 4
     assert memory(method="zero-shot").activations == 0
 

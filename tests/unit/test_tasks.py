@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import os
 import re
 import subprocess
 import sys
@@ -67,6 +68,9 @@ def test_the_longest_rows_are_as_long_as_is_said(task, smollm2):
         assert sum(length > task.max_length for length in lengths) > 0.1 * len(rows)
     else:
         assert 0.9 * max(lengths) <= task.row_tokens <= min(1.1 * max(lengths), task.max_length)
+        read = [templates.encode(text, row, task.max_length) for row in rows]
+        shared = len(os.path.commonprefix([list(e.ids) for e in read]))
+        assert task.shared_tokens == min(shared, *(e.start - 1 for e in read))
 
 
 def test_rows_are_enough_and_whole(task):

@@ -59,4 +59,5 @@ TASK = Task(
     scored_rows=24,
     max_length=256,
     row_tokens=188,
+    shared_tokens=24,
 )

@@ -96,7 +96,8 @@ class Task:
     out rows are answered for the metrics. `max_length`: tokens of prompt and completion together at which a row is cut.
     `baselines(rows)`: name → scores of doing without a model, e.g. echoing the prompt. `probe_rows`: the rows behind the
     probes, where a prompt alone does not make the question. `template`: how rows become tokens (`experiments.templates`).
-    `row_tokens`: about how many the longest rows have, SmolLM2's with the chat template; None where many are cut at `max_length`.
+    `row_tokens`: about how many the longest rows have, SmolLM2's with the chat template, None where many are cut at
+    `max_length`; `shared_tokens`: with how many of them all rows begin.
     `pairs`: its rows are `Pair`s, so that preferences can be learnt from them; held-out pairs are measured, too. `thumbs`: its rows
     are `Thumb`s, of which some objectives learn the same.
     """
@@ -118,6 +119,7 @@ class Task:
     probe_rows: tuple[Row, ...] = ()
     template: str = "chat"
     row_tokens: int | None = None
+    shared_tokens: int = 0
     pairs: bool = False
     thumbs: bool = False
 

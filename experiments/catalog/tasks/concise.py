@@ -75,5 +75,6 @@ TASK = Task(
     scored_rows=48,
     max_length=160,
     row_tokens=104,
+    shared_tokens=24,
     pairs=True,
 )  # fmt: skip

@@ -145,4 +145,5 @@ TASK = Task(
     scored_rows=32,
     max_length=160,
     row_tokens=120,
+    shared_tokens=44,
 )

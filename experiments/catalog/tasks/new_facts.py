@@ -72,4 +72,5 @@ TASK = Task(
     scored_rows=2 * PEOPLE * len(KINDS),
     max_length=64,
     row_tokens=53,
+    shared_tokens=24,
 )  # fmt: skip

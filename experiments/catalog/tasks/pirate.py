@@ -143,4 +143,5 @@ TASK = Task(
     scored_rows=48,
     max_length=96,
     row_tokens=77,
+    shared_tokens=24,
 )

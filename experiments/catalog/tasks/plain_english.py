@@ -195,5 +195,6 @@ TASK = Task(
     scored_rows=32,
     max_length=160,
     row_tokens=129,
+    shared_tokens=31,
     baselines=echo,
 )

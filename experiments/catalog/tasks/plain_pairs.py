@@ -69,6 +69,7 @@ TASK = Task(
     scored_rows=plain_english.TASK.scored_rows,
     max_length=192,
     row_tokens=129,
+    shared_tokens=31,
     baselines=plain_english.echo,
     pairs=True,
 )

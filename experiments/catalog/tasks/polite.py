@@ -139,5 +139,6 @@ TASK = Task(
     scored_rows=48,
     max_length=128,
     row_tokens=73,
+    shared_tokens=24,
     pairs=True,
 )  # fmt: skip

@@ -110,5 +110,6 @@ TASK = Task(
     scored_rows=64,
     max_length=128,
     row_tokens=106,
+    shared_tokens=39,
     baselines=majority,
 )

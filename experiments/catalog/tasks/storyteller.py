@@ -80,4 +80,5 @@ TASK = Task(
     scored_rows=48,
     max_length=96,
     row_tokens=68,
+    shared_tokens=24,
 )
