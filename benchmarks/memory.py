@@ -145,7 +145,7 @@ def _base(case: Case) -> Base:
 
     from experiments.catalog import models
     from experiments.engine import memory
-    from experiments.engine.models import Base, load, prepare
+    from experiments.engine.models import Base, asked, load, prepare
 
     entry = models.find("smollm2-135m")
     folder = prepare(entry, models.weights_of(entry))
@@ -168,6 +168,7 @@ def _base(case: Case) -> Base:
     model = model.eval().requires_grad_(False)
     with torch.no_grad():
         model(input_ids=torch.zeros(1, 1, dtype=torch.long))
+    asked(model)
     memory.trim()
     return Base("measured", "measured", model, AutoTokenizer.from_pretrained(folder), memory.resident_mb())
 

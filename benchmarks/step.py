@@ -18,6 +18,7 @@ from peft import LoraConfig, get_peft_model
 
 from experiments.catalog import models, tasks
 from experiments.engine import data
+from experiments.engine.joining import joined
 from experiments.engine.models import Base, Bases, fresh
 from experiments.engine.trial import Trial, begin
 from experiments.specs import RunSpec
@@ -173,7 +174,7 @@ def race(base: Base, order: list[list[data.Example]], peers: dict[str, Step]) ->
 
 
 def flops(base: Base, order: list[list[data.Example]]) -> float:
-    """Floating-point operations of a LoRA step: forward and the gradient of the activations through every matrix.
+    """Floating-point operations of our LoRA step: forward and the gradient of the activations through every matrix, rows joined.
 
     4 a weight and token; the head only at learnt tokens; attention scores and the adapters themselves (< 3 %) left out.
     """
@@ -184,7 +185,8 @@ def flops(base: Base, order: list[list[data.Example]]) -> float:
     )
     if not base.model.config.tie_word_embeddings:
         body -= head
-    tokens = sum(max(len(e.ids) for e in rows) * len(rows) for rows in order) / len(order)
+    batches = [joined(base.model, data.collate(rows, base.tokenizer.pad_token_id, base.device)) for rows in order]
+    tokens = sum(batch.ids_BT.numel() for batch in batches) / len(order)
     learnt = sum(len(e.ids) - e.start for rows in order for e in rows) / len(order)
     return 4.0 * (body * tokens + head * learnt)
 

@@ -25,8 +25,8 @@ import torch
 from experiments import fitting, methods, pool, sweeps
 from experiments.catalog import models, tasks
 from experiments.engine import data, evaluation
+from experiments.engine.kept import Kept
 from experiments.engine.models import Base, load, prepare
-from experiments.engine.prefix import Kept
 from experiments.engine.randomness import RandomState
 from experiments.engine.trial import Trial, begin
 from experiments.specs import RunSpec
@@ -140,20 +140,21 @@ def our_sweep(
         asked = [w.submit(what, [run for run in left if hands[run] is w], *more) for w in team]
         return [one.result() for one in asked]
 
-    each(_begin, hands, {spec.run_id: spec for spec in specs}, folder)
     losses: dict[str, list[float]] = {run: [] for run in hands}
     held_out = dict.fromkeys(hands, 0.0)
     stops = halving.rungs(specs[0].train) if prune else []
     done = 0
-    for stop in [*stops, specs[0].train.steps]:
-        seen = {run: found for part in each(_losses_of, held_out, done, stop) for run, found in part.items()}
-        for run, (more, _) in seen.items():
-            losses[run] += more
-        held_out = {run: loss for run, (_, loss) in seen.items()}
-        done = stop
-        if stop in stops:
-            gone = halving.hopeless(held_out, [])
-            held_out = {run: loss for run, loss in held_out.items() if run not in gone}
+    with tempfile.TemporaryDirectory() as known:  # nobody has read the frozen blocks yet
+        each(_begin, hands, {spec.run_id: spec for spec in specs}, folder, Path(known))
+        for stop in [*stops, specs[0].train.steps]:
+            seen = {run: found for part in each(_losses_of, held_out, done, stop) for run, found in part.items()}
+            for run, (more, _) in seen.items():
+                losses[run] += more
+            held_out = {run: loss for run, (_, loss) in seen.items()}
+            done = stop
+            if stop in stops:
+                gone = halving.hopeless(held_out, [])
+                held_out = {run: loss for run, loss in held_out.items() if run not in gone}
     return Swept(time.perf_counter() - began, losses, held_out)
 
 
@@ -167,8 +168,8 @@ def _prepare(task: str, threads: int) -> None:
     _here["task"].split(None)
 
 
-def _begin(runs: Sequence[str], specs: Mapping[str, RunSpec], folder: Path) -> None:
-    base, task = load(folder, "any", "benchmark"), _here["task"]
+def _begin(runs: Sequence[str], specs: Mapping[str, RunSpec], folder: Path, known: Path) -> None:
+    base, task = replace(load(folder, "any", "benchmark"), kept=Kept(folder=known)), _here["task"]
     rows = [data.encode(base.tokenizer, row, task.max_length) for row in task.split(None).train]
     _here.update(base=base, rows=rows, runs={run: _begun(specs[run], base) for run in runs})
 

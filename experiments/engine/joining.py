@@ -35,7 +35,8 @@ def joined(model: Any, batch: Batch) -> Batch:
     inner = _inner(model)
     if batch.sees_BTT is not None:
         return batch
-    if not getattr(inner, "lab_joins", False) or isinstance(model, WithContext) or (model.training and _drops(model)):
+    thinned = model.training and getattr(model, "lab_drops", True)
+    if not getattr(inner, "lab_joins", False) or isinstance(model, WithContext) or thinned:
         return batch
     shared = common(batch.examples)
     long = sum(len(e.ids) - shared for e in batch.examples) + shared
@@ -136,8 +137,8 @@ def _inner(model: Any) -> Any:
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
-def _drops(model: Any) -> bool:
-    """Whether anything of this model is dropped at random while it trains."""
+def drops(model: Any) -> bool:
+    """Whether anything of this model is dropped at random while it trains; a trial asks once and writes it on its model."""
     rates = [
         m.p if isinstance(m, nn.Dropout) else m.dropout
         for m in model.modules()

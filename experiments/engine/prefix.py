@@ -2,8 +2,8 @@
 them is the same at every step and for every run, so that it is kept and only the top of the model runs.
 
 It promises the losses of the whole model, to the rounding of a sum (a test holds 1e-5), and the same bits whatever was kept
-before: a row is always read alone, or with the same others. Those are its neighbours in the task where a run reads all rows
-anyway, a few at a time and joined (`engine.joining`), which takes half the time. Masks, positions and dropout above are the
+before: a row is always read alone, or with the same others. Those are its neighbours in a task of few rows, which are all read
+anyway, four at a time and joined (`engine.joining`), which takes half the time. Masks, positions and dropout above are the
 model's own, which is called as ever; its lower blocks are stepped over. Nothing is kept where dropout is at work below, or
 where what is trained is not inside blocks.
 
@@ -28,7 +28,7 @@ from experiments.accounting import LAYER, module_arch
 from experiments.catalog import tasks
 from experiments.engine import data
 from experiments.engine.data import Batch, Example
-from experiments.engine.joining import in_their_places, joined
+from experiments.engine.joining import drops, in_their_places, joined
 
 if TYPE_CHECKING:
     from experiments.engine.models import Base
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 TOGETHER = 4
 """Rows read at once: two hundred joined tokens keep the cores as busy as more would, and the first step waits for no more."""
+
+FEW_ROWS = 256
+"""Of a task with no more to train on a run comes to nearly all before long."""
 
 
 class Prefix:
@@ -75,14 +78,14 @@ class Prefix:
 
     @cached_property
     def _together(self) -> dict[tuple[int, ...], list[Example]]:
-        """Rows that are read with their neighbours, by their tokens: those of which this run reads all."""
+        """Rows that are read with their neighbours, by their tokens. Which, depends on the task alone: a run that goes on for longer has
+        the same bits."""
         from experiments.engine.evaluation import HELD_OUT_ROWS, encoded
 
-        task, train = tasks.of(self.spec), self.spec.train
+        task = tasks.of(self.spec)
         split = task.split(None)
-        reads_all = train.steps * train.batch_size * train.accumulate >= len(split.train)
         found: dict[tuple[int, ...], list[Example]] = {}
-        for rows in (split.held_out[:HELD_OUT_ROWS], split.train if reads_all else ()):
+        for rows in (split.held_out[:HELD_OUT_ROWS], split.train if len(split.train) <= FEW_ROWS else ()):
             examples = [encoded(self.base, task, row) for row in rows]
             for start in range(0, len(examples), TOGETHER):
                 group = examples[start : start + TOGETHER]
@@ -128,21 +131,13 @@ def blocks(model: Any) -> nn.ModuleList:
 def find(spec: RunSpec, model: Any, base: Base) -> Prefix | None:
     """The frozen part below what this tuned model trains; None where there is none, or where it is not the same every time."""
     trained = [LAYER.search(name) for name, p in model.named_parameters() if p.requires_grad]
-    if not base.kept.most_mb or not trained or any(found is None for found in trained) or _drops(base.model):
+    if not base.kept.most_mb or not trained or any(found is None for found in trained) or drops(base.model):
         return None
     if hasattr(model, "lab_prepared"):  # below, too, it is another model than the base
         return None
     told = methods.find(spec.method).footprint(module_arch(base.model), spec.settings).lowest
     lowest = min([told, *(int(found.group(1)) for found in trained if found)])
     return Prefix(base, lowest, spec) if lowest else None
-
-
-def _drops(model: Any) -> bool:
-    """Whether the base itself drops activations while it trains."""
-    config = model.config.get_text_config()
-    return bool(getattr(config, "attention_dropout", 0.0)) or any(
-        isinstance(m, nn.Dropout) and m.p > 0 for m in model.modules()
-    )
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from experiments import methods, objectives
 from experiments.catalog import tasks
 from experiments.engine import data, memory, prefix, scorer
 from experiments.engine.context import with_examples
-from experiments.engine.joining import joined
+from experiments.engine.joining import drops, joined
 from experiments.engine.loss import completion_loss
 from experiments.engine.models import Base, fresh, named, own
 from experiments.recipe import rate_at
@@ -127,7 +127,7 @@ def begin(spec: RunSpec, base: Base, first: Any = None) -> Trial:
     if objectives.find(spec.objective).scores:
         model = scorer.with_head(model).to(base.device)
     parameters = own(model, base)
-    model.frozen_prefix = prefix.find(spec, model, base)
+    model.frozen_prefix, model.lab_drops = prefix.find(spec, model, base), drops(model)
     trial = Trial(
         model.train(), parameters, optimizer(spec, model) if parameters else None, base.tokenizer.pad_token_id,
         spec.train.clip, method, spec.train.steps,

@@ -109,17 +109,26 @@ def reads(monkeypatch) -> list[tuple[int, ...]]:
     return passes
 
 
-def test_rows_that_are_all_read_are_read_with_their_neighbours(deep, tmp_path, monkeypatch):
+def test_rows_of_a_small_task_are_read_with_their_neighbours(deep, tmp_path, monkeypatch):
     passes = reads(monkeypatch)
-    all_of_them = run_spec("lora", steps=6, layers="last 2")  # 6 steps of 2: the twelve rows of the task
-    ran(all_of_them, replace(deep, kept=Kept()), tmp_path / "all")
+    spec = run_spec("lora", steps=6, layers="last 2")  # 6 steps of 2: the twelve rows of the task
+    found = ran(spec, replace(deep, kept=Kept()), tmp_path / "together")
     assert sorted(passes) == [1, 4, 4, 4, 4]  # three groups to train on, and five rows held out
     passes.clear()
-    a_few = run_spec("lora", steps=5, layers="last 2")
-    found = ran(a_few, replace(deep, kept=Kept()), tmp_path / "few")
-    assert sorted(passes) == [1] * 11 + [4]
-    whole = ran(a_few, replace(deep, kept=Kept(0)), tmp_path / "whole")
+    monkeypatch.setattr(prefix, "FEW_ROWS", 11)
+    alone = ran(spec, replace(deep, kept=Kept()), tmp_path / "alone")
+    assert sorted(passes) == [1] * 13 + [4]
+    whole = ran(spec, replace(deep, kept=Kept(0)), tmp_path / "whole")
     assert losses(found) == pytest.approx(losses(whole), abs=1e-5)
+    assert losses(alone) == pytest.approx(losses(whole), abs=1e-5)
+
+
+@pytest.mark.parametrize("few_rows", [0, 256])
+def test_a_run_for_longer_has_the_bits_of_one_that_was_long_from_the_start(deep, tmp_path, monkeypatch, few_rows):
+    monkeypatch.setattr(prefix, "FEW_ROWS", few_rows)
+    short, long = (run_spec("lora", steps=steps, layers="last 2") for steps in (2, 8))
+    whole, begun = (losses(ran(s, replace(deep, kept=Kept()), tmp_path / str(s.train.steps))) for s in (long, short))
+    assert begun == whole[:2]
 
 
 def test_a_second_process_finds_on_disk_what_the_first_one_read(deep, tmp_path, monkeypatch):
