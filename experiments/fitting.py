@@ -37,7 +37,8 @@ def peak_mb(spec: RunSpec, arch: Arch, tokens: int | None = None) -> float:
     learnt = 100 if objective.is_trls and not objective.scores else min(50 * whole / read, 100)
     load = Load(batch_size=rows, tokens=read, learnt=learnt, keeps_base=True)
     trainers = TRAINERS_MB if objective.is_trls else 0.0
-    return predict(arch, methods.find(spec.method), spec.settings, load).total / 1e6 + trainers
+    found = predict(arch, methods.find(spec.method), spec.settings, load, all_scores=objective.is_trls)
+    return found.total / 1e6 + trainers
 
 
 def _row_tokens(key: str) -> int:

@@ -57,18 +57,18 @@ BLOCKS = {
 }
 
 
-def words_at_once(arch: Arch, step: Step, head_trains: bool) -> int:
+def words_at_once(arch: Arch, step: Step, all_scores: bool) -> int:
     """Of the vocabulary, how many have scores at the same time: some with a frozen head in float32 (`engine/head.py`), else all."""
-    return arch.vocab if step.half or head_trains else min(arch.vocab, WORDS_AT_A_TIME)
+    return arch.vocab if step.half or all_scores else min(arch.vocab, WORDS_AT_A_TIME)
 
 
-def logit_bytes(arch: Arch, step: Step, head_trains: bool) -> int:
+def logit_bytes(arch: Arch, step: Step, all_scores: bool) -> int:
     """Scores of words at every learnt token. Of all: log-softmax and two gradients, always in float32, and in half precision the scores
     themselves; of some at a time: the scores, and the gradient of what enters the head. An encoder has none."""
     if arch.family == "bert":
         return 0
-    learnt, words = ceil(step.rows * step.tokens * step.learnt), words_at_once(arch, step, head_trains)
-    if step.half or head_trains:
+    learnt, words = ceil(step.rows * step.tokens * step.learnt), words_at_once(arch, step, all_scores)
+    if step.half or all_scores:
         return learnt * words * (14 if step.half else 12)
     return learnt * 4 * (words + 3 * arch.width)
 

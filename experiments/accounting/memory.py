@@ -97,15 +97,15 @@ class Memory:
         return sum(getattr(self, part) for part in PARTS)
 
 
-def predict(arch: Arch, method: Method, settings: Settings, load: Load) -> Memory:
-    """Bytes of a training step."""
+def predict(arch: Arch, method: Method, settings: Settings, load: Load, all_scores: bool = False) -> Memory:
+    """Bytes of a training step. `all_scores`: by a trainer that makes those of all words at once, as TRL's do."""
     foot, trainable = method.footprint(arch, settings), method.count(arch, settings)
     moved = foot.moved_size
     half = load.precision != "float32"
     step = Step(load.batch_size, load.tokens, load.learnt / 100, half, load.checkpointing)
-    head_trains, activations, logits = _moves_head(arch, foot), 0, 0
+    all_scores, activations, logits = all_scores or _moves_head(arch, foot), 0, 0
     if trainable:
-        activations, logits = activation_bytes(arch, foot, step), logit_bytes(arch, step, head_trains)
+        activations, logits = activation_bytes(arch, foot, step), logit_bytes(arch, step, all_scores)
     gradients = 4 * (trainable - moved) + (2 if half else 4) * moved
     optimizer = optimizer_bytes(arch, foot, trainable, load)
     # weights that move in bf16 have a float32 master copy (mixed precision); in float32 only where the base is kept
@@ -116,7 +116,7 @@ def predict(arch: Arch, method: Method, settings: Settings, load: Load) -> Memor
     room = (
         activations + logits
         if load.device == "gpu"
-        else waste + _given_back(step, words_at_once(arch, step, head_trains), logits)
+        else waste + _given_back(step, words_at_once(arch, step, all_scores), logits)
     )
     return Memory(
         weights=weight_bytes(arch, load.precision, foot.packed),

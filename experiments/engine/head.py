@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from experiments.accounting.activations import WORDS_AT_A_TIME
+from experiments.engine.joining import inner
 
 WORDS = WORDS_AT_A_TIME  # fewer make small products, more do not stay near the processor
 
@@ -29,10 +30,11 @@ WORDS = WORDS_AT_A_TIME  # fewer make small products, more do not stay near the 
 def frozen(model: Any) -> nn.Linear | None:
     """The head of a model in training, where loss and head can be done at once; else None."""
     head = model.get_output_embeddings()
-    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
-    is_plain = getattr(inner, "lab_head_is_all", False) and type(head) is nn.Linear
-    is_plain = is_plain and head.weight.dtype is torch.float32  # the sums need it
-    return head if is_plain and not any(p.requires_grad for p in head.parameters()) else None
+    if not getattr(inner(model), "lab_head_is_all", False) or type(head) is not nn.Linear:
+        return None
+    if head.weight.dtype is not torch.float32:  # the sums need it
+        return None
+    return None if any(p.requires_grad for p in head.parameters()) else head
 
 
 def left_out(head: nn.Linear) -> AbstractContextManager[None]:

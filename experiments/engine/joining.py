@@ -32,16 +32,16 @@ GAP = 1e-3
 
 def joined(model: Any, batch: Batch) -> Batch:
     """The batch with its rows joined, where this model can be given it and it saves work; else as it is."""
-    inner = _inner(model)
+    language_model = inner(model)
     if batch.sees_BTT is not None:
         return batch
     thinned = model.training and getattr(model, "lab_drops", True)
-    if not getattr(inner, "lab_joins", False) or isinstance(model, WithContext) or thinned:
+    if not getattr(language_model, "lab_joins", False) or isinstance(model, WithContext) or thinned:
         return batch
     shared = common(batch.examples)
     long = sum(len(e.ids) - shared for e in batch.examples) + shared
     rows, longest = batch.ids_BT.shape
-    config = inner.config.get_text_config()
+    config = language_model.config.get_text_config()
     window = getattr(config, "sliding_window", None)
     if window and 2 * longest > window:  # half of it, as soft tokens may stand before a row
         return batch
@@ -91,7 +91,7 @@ def in_their_places(model: Any, batch: Batch) -> Iterator[None]:
         read = next(t for t in (read, how.get("input_ids"), *inputs) if t is not None)
         return inputs, how | _how(batch, how["attention_mask"].shape[1] - length, read.shape[1] - length, model.dtype)
 
-    hook = _inner(model).base_model.register_forward_pre_hook(enter, with_kwargs=True)
+    hook = inner(model).base_model.register_forward_pre_hook(enter, with_kwargs=True)
     try:
         yield
     finally:
@@ -132,7 +132,7 @@ def works(model: Any) -> bool:
     return bool((apart_PV - joined_PV).abs().max() < GAP * apart_PV.abs().max())
 
 
-def _inner(model: Any) -> Any:
+def inner(model: Any) -> Any:
     """The language model itself, inside what a method put around it."""
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
@@ -144,4 +144,4 @@ def drops(model: Any) -> bool:
         for m in model.modules()
         if isinstance(m, nn.Dropout | nn.RNNBase)
     ]
-    return any(rates) or bool(getattr(_inner(model).config.get_text_config(), "attention_dropout", 0.0))
+    return any(rates) or bool(getattr(inner(model).config.get_text_config(), "attention_dropout", 0.0))

@@ -64,8 +64,7 @@ class Prefix:
         return hidden_BTD
 
     def _row(self, ids: tuple[int, ...]) -> Tensor:
-        group = self._together.get(ids, ())
-        mark = hashlib.sha256(repr([e.ids for e in group]).encode()).hexdigest()[:16] if group else ""
+        group, mark = self._together.get(ids, ((), ""))
         found = self.base.kept.get((self.lowest, ids, mark), self.on_disk)
         if found is None:
             batch = data.collate(group or [data.Example(ids, 1)], self.base.tokenizer.pad_token_id, self.base.device)
@@ -77,19 +76,20 @@ class Prefix:
         return found
 
     @cached_property
-    def _together(self) -> dict[tuple[int, ...], list[Example]]:
-        """Rows that are read with their neighbours, by their tokens. Which, depends on the task alone: a run that goes on for longer has
-        the same bits."""
+    def _together(self) -> dict[tuple[int, ...], tuple[list[Example], str]]:
+        """Rows that are read with their neighbours, by their tokens: all of a group, and its mark. Which, depends on the task alone: a run
+        that goes on for longer has the same bits."""
         from experiments.engine.evaluation import HELD_OUT_ROWS, encoded
 
         task = tasks.of(self.spec)
         split = task.split(None)
-        found: dict[tuple[int, ...], list[Example]] = {}
+        found: dict[tuple[int, ...], tuple[list[Example], str]] = {}
         for rows in (split.held_out[:HELD_OUT_ROWS], split.train if len(split.train) <= FEW_ROWS else ()):
             examples = [encoded(self.base, task, row) for row in rows]
             for start in range(0, len(examples), TOGETHER):
                 group = examples[start : start + TOGETHER]
-                found |= dict.fromkeys((tuple(e.ids) for e in group), group)
+                mark = hashlib.sha256(repr([e.ids for e in group]).encode()).hexdigest()[:16]
+                found |= dict.fromkeys((tuple(e.ids) for e in group), (group, mark))
         return found
 
 

@@ -16,6 +16,7 @@ from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 from experiments import methods
 from experiments.accounting import folder_arch
 from experiments.engine import adapters, data, models
+from experiments.engine.joining import inner
 from experiments.engine.loss import completion_loss
 from experiments.engine.randomness import RandomState
 from experiments.specs import SpecError, check
@@ -168,10 +169,9 @@ def test_rows_read_as_one_teach_what_they_teach_apart(base, method, settings):
     """A method that drops something at random, and would drop it alike in all rows, has them apart."""
     trial = begin(base, method, settings)
     batch = data.collate(rows(base, 0, 4), base.tokenizer.pad_token_id, base.device)
-    inner = trial.model.get_base_model() if hasattr(trial.model, "get_base_model") else trial.model
-    told, given = [], []
-    inner.get_input_embeddings().register_forward_pre_hook(lambda module, ids: given.append(ids[0].shape[0]))
-    for inner.lab_joins in (False, True):
+    whole, told, given = inner(trial.model), [], []
+    whole.get_input_embeddings().register_forward_pre_hook(lambda module, ids: given.append(ids[0].shape[0]))
+    for whole.lab_joins in (False, True):
         with RandomState(0):
             loss = completion_loss(trial.model, batch)
             told.append((loss, torch.autograd.grad(loss, trial.parameters, allow_unused=True)))

@@ -143,15 +143,14 @@ def test_a_second_process_finds_on_disk_what_the_first_one_read(deep, tmp_path, 
 
 
 def test_rows_of_ones_own_are_not_put_on_disk(deep, tmp_path):
-    spec = run_spec("lora", steps=2, layers="last 2")
-    kept = Kept(folder=tmp_path / "frozen")
-    own = replace(deep, kept=kept)
-    known = prefix.find(spec, begin(spec, own).model, own)
-    assert known.on_disk
-    known.on_disk = False  # as `Prefix` says of a spec with columns, which the next line holds
-    assert not prefix.Prefix(own, 4, spec.model_copy(update={"data": object()})).on_disk
-    known.hidden(data.collate([data.Example((1, 2, 3), 1)], 0, own.device))
-    assert kept.mb > 0 and not (tmp_path / "frozen").exists()
+    spec, one = run_spec("lora", layers="last 2"), data.collate([data.Example((1, 2, 3), 1)], 0, deep.device)
+    for columns, is_shared in ((object(), False), (None, True)):
+        known = prefix.Prefix(
+            replace(deep, kept=Kept(folder=tmp_path / "frozen")), 4, spec.model_copy(update={"data": columns})
+        )
+        vars(known)["_together"] = {}  # no row of these has neighbours
+        known.hidden(one)
+        assert known.base.kept.mb > 0 and (tmp_path / "frozen").exists() == is_shared
 
 
 def test_the_disk_is_bounded_and_what_is_damaged_there_is_read_anew(tmp_path):
