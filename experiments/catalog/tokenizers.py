@@ -17,6 +17,7 @@ from pathlib import Path
 
 from experiments.catalog import models, patterns, resources
 from experiments.catalog.cache import Progress, ResourceError, cache_folder, make_once, remove, write_text
+from experiments.freeing import give_back
 from experiments.tokenization.base import Tokenizer
 from experiments.tokenization.fast import Fast
 from experiments.tokenization.longest import LongestMatch
@@ -231,6 +232,7 @@ class Loaded:
                 raise
             except (OSError, KeyError) as error:
                 raise ResourceError(f"{entry.title} cannot be read: {type(error).__name__}: {error}.") from error
+            give_back()  # reading takes twice what is kept
             with self._lock:
                 self._found[key] = made
                 while len(self._found) > self.keep:

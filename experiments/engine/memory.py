@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import gc
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +10,8 @@ from typing import Any
 
 import psutil
 import torch
+
+from experiments.freeing import give_back
 
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
@@ -25,14 +25,9 @@ def resident_mb() -> float:
 
 def trim() -> None:
     """Give freed memory back to the system, so that the next peak is not hidden in it."""
-    gc.collect()
+    give_back()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-        return
-    try:
-        ctypes.CDLL("libc.so.6").malloc_trim(0)
-    except (OSError, AttributeError):  # not glibc
-        return
 
 
 def reset_peak() -> None:

@@ -3,19 +3,19 @@ names no winner inside the noise.
 
 Noise is what is left between the seeds of one setting. Where every setting has the same seeds, what a seed does to all of
 them alike is taken out first (a randomised block design: the seeds share their batches). Two settings are told apart by Tukey's
-studentised range at 95 %, which allows for the many pairs (Tukey 1949); intervals are Student's t. By scipy.
+studentised range at 95 %, which allows for the many pairs (Tukey 1949); intervals are Student's t.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from functools import cache
 from itertools import groupby
 from statistics import stdev
 
 from pydantic import BaseModel, ConfigDict
 
+from experiments.sweeps import tukey
 from experiments.sweeps.spec import Axis, Value
 
 LEVEL = 0.95
@@ -95,14 +95,7 @@ def _spread(groups: Sequence[Mapping[int, float]]) -> tuple[float | None, int]:
 
 def _least_difference(spread: float, freedom: int, settings: int, counts: Sequence[int]) -> float:
     """Tukey's honest significant difference, for unequal counts after Kramer with the fewest."""
-    return _studentised_range(max(settings, 2), freedom) * spread / math.sqrt(min(counts))
-
-
-@cache
-def _studentised_range(settings: int, freedom: int) -> float:
-    from scipy.stats import studentized_range
-
-    return float(studentized_range.ppf(LEVEL, min(settings, 100), min(freedom, 1000)))
+    return tukey.quantile(LEVEL, max(settings, 2), freedom) * spread / math.sqrt(min(counts))
 
 
 def _half_width(numbers: Sequence[float]) -> float | None:

@@ -30,37 +30,33 @@ class Fast:
     def __init__(self, source: str):
         self.source = source
         self._tokenizer = _read(source)
-        self.made = json.loads(source)
-        parts = json.dumps([self.made.get("pre_tokenizer"), self.made.get("decoder")])
+        made = self.made()
+        parts = json.dumps([made.get("pre_tokenizer"), made.get("decoder")])
         self._is_bytes = '"ByteLevel"' in parts
-        self._is_exact = self._is_bytes and not self.made.get("normalizer")
+        self._is_exact = self._is_bytes and not made.get("normalizer")
         self._is_spaced = '"Metaspace"' in parts or "\u2581" in parts
-        self._prefix = str(self.made["model"].get("continuing_subword_prefix") or "")
-        self.family = self._family()
+        self._prefix = str(made["model"].get("continuing_subword_prefix") or "")
+        self.family = _family(made["model"], self._is_bytes)
         self.specials = {t: a.content for t, a in self._tokenizer.get_added_tokens_decoder().items() if a.special}
         self._added = {t: a.content for t, a in self._tokenizer.get_added_tokens_decoder().items()}
-        self._texts: Mapping[int, str] = {t: text for text, t in self._tokenizer.get_vocab(True).items()}
-        self.size = max(self._texts, default=-1) + 1
-        letters = byte_of_letter() if self._is_bytes else {}
-        self._bytes = {t: self._data(t, text, letters) for t, text in self._texts.items()}
+        self._letters = byte_of_letter() if self._is_bytes else {}
+        vocabulary = self.vocabulary
+        self.size = max(vocabulary.values(), default=-1) + 1
         self._lengths = np.zeros(self.size, np.int64)
-        if self._bytes:
-            self._lengths[list(self._bytes)] = [len(data) for data in self._bytes.values()]
+        for text, token in vocabulary.items():
+            self._lengths[token] = len(self._data(token, text))
+
+    def made(self) -> dict[str, Any]:
+        """The file as JSON, read anew each time: kept, it would take several times the room of its text."""
+        return json.loads(self.source)
 
     @property
     def vocabulary(self) -> Mapping[str, int]:
         """Entries as they are written → ids."""
         return self._tokenizer.get_vocab(True)
 
-    def _family(self) -> str:
-        kind = self.made["model"].get("type", "BPE")
-        if kind != "BPE":
-            return FAMILIES.get(kind, kind)
-        if self._is_bytes:
-            return "byte-level BPE"
-        return "SentencePiece BPE" if self.made["model"].get("byte_fallback") else "BPE"
-
-    def _data(self, token: int, text: str, letters: Mapping[str, int]) -> bytes:
+    def _data(self, token: int, text: str) -> bytes:
+        letters = self._letters
         if token in self._added:
             return self._added[token].encode()
         if letters:
@@ -83,15 +79,31 @@ class Fast:
 
     def decode(self, ids: Sequence[int]) -> str:
         if self._is_bytes:
-            return b"".join(map(self._bytes.__getitem__, ids)).decode("utf8", "replace")
+            data = {token: self._data(token, self._text(token)) for token in set(ids)}
+            return b"".join(map(data.__getitem__, ids)).decode("utf8", "replace")
         return self._tokenizer.decode(list(ids), skip_special_tokens=False)
 
     def piece(self, token: int) -> Piece:
-        text = self._texts[token]
+        text = self._text(token)
         if token in self.specials:
             return Piece(text, None, True)
-        data = self._bytes[token]
+        data = self._data(token, text)
         return Piece(name_of(data) if self._is_bytes else text, data)
+
+    def _text(self, token: int) -> str:
+        text = self._tokenizer.id_to_token(token) if 0 <= token < self.size else None
+        if text is None:
+            raise KeyError(token)
+        return text
+
+
+def _family(model: Mapping[str, Any], is_bytes: bool) -> str:
+    kind = model.get("type", "BPE")
+    if kind != "BPE":
+        return FAMILIES.get(kind, kind)
+    if is_bytes:
+        return "byte-level BPE"
+    return "SentencePiece BPE" if model.get("byte_fallback") else "BPE"
 
 
 def _read(source: str) -> Any:
@@ -113,6 +125,8 @@ def _read(source: str) -> Any:
             raise
         reason = " ".join(str(error).split())[:120]
         raise Unreadable(f"This tokenizer.json cannot be used: {reason}.") from None
+    if max(tokenizer.get_vocab(True).values(), default=0) > MOST_ENTRIES:
+        raise Unreadable(f"This vocabulary has an id above {MOST_ENTRIES:,}.")
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return tokenizer

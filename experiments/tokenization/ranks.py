@@ -31,14 +31,14 @@ class Ranks:
     def __init__(self, ranks: dict[bytes, int], pattern: str, specials: Mapping[str, int], nfc: bool = False):
         import tiktoken
 
-        self.ranks, self.nfc = ranks, nfc
+        self.nfc = nfc
         self.specials = {token: text for text, token in specials.items()}
         self.size = max([*ranks.values(), *specials.values()]) + 1
-        self._encoding = tiktoken.Encoding("lab", pat_str=pattern, mergeable_ranks=ranks, special_tokens=dict(specials))
-        self._bytes = dict(zip(ranks.values(), ranks, strict=True))
-        self._bytes |= {token: text.encode() for text, token in specials.items()}
         self._lengths = np.zeros(self.size, np.int64)
-        self._lengths[list(self._bytes)] = [len(data) for data in self._bytes.values()]
+        self._lengths[list(ranks.values())] = [len(data) for data in ranks]
+        self._lengths[list(self.specials)] = [len(text.encode()) for text in specials]
+        self._encoding = tiktoken.Encoding("lab", pat_str=pattern, mergeable_ranks=ranks, special_tokens=dict(specials))
+        self._encoding._mergeable_ranks = {}  # only pickling reads it; o200k's takes 30 MB, and Rust has its own copies
 
     def encode(self, text: str) -> Tokens:
         refuse_long_runs(text)
@@ -51,12 +51,22 @@ class Ranks:
         return Tokens(ids, starts, ends)
 
     def decode(self, ids: Sequence[int]) -> str:
-        return b"".join(map(self._bytes.__getitem__, ids)).decode("utf8", "replace")
+        return self._encoding.decode_bytes(ids).decode("utf8", "replace")
+
+    def rank(self, data: bytes) -> int | None:
+        """How early these bytes were merged into one token; None where they are none."""
+        try:
+            found = self._encoding.encode_single_token(data)
+        except KeyError:
+            return None
+        return None if found in self.specials else found
 
     def piece(self, token: int) -> Piece:
         if token in self.specials:
             return Piece(self.specials[token], None, True)
-        data = self._bytes[token]
+        if not 0 <= token < self.size:
+            raise KeyError(token)
+        data = self._encoding.decode_single_token_bytes(token)
         return Piece(name_of(data), data)
 
 

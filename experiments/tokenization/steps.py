@@ -33,7 +33,7 @@ def explain(tokenizer: Tokenizer, word: str) -> list[Step]:
     if len(word.encode()) > MOST_UNITS:
         raise ValueError(f"At most {MOST_UNITS} bytes can be stepped through; take one word.")
     if isinstance(tokenizer, Ranks):
-        return bytes_merged(word.encode(), lambda a, b: tokenizer.ranks.get(a + b))
+        return bytes_merged(word.encode(), lambda a, b: tokenizer.rank(a + b))
     if isinstance(tokenizer, Pieces) and tokenizer.family == "SentencePiece BPE":
         return _sentencepiece(tokenizer, word)
     if isinstance(tokenizer, Fast) and tokenizer.family == "byte-level BPE":
@@ -51,7 +51,7 @@ def merge_ranks(tokenizer: Fast) -> dict[tuple[bytes, bytes], int]:
     def data(text: str) -> bytes:
         return bytes(table[c] for c in text)
 
-    pairs = (m.split(" ") if isinstance(m, str) else m for m in tokenizer.made["model"]["merges"])
+    pairs = (m.split(" ") if isinstance(m, str) else m for m in tokenizer.made()["model"]["merges"])
     return {(data(a), data(b)): rank for rank, (a, b) in enumerate(pairs)}
 
 
@@ -106,7 +106,7 @@ def wordpiece(tokenizer: Fast, word: str) -> list[Step]:
     """WordPiece: from the left the longest entry that fits; a word that cannot be covered is unknown as a whole."""
     whole = tokenizer.encode(word)
     known = tokenizer.vocabulary
-    prefix = str(tokenizer.made["model"].get("continuing_subword_prefix") or "##")
+    prefix = str(tokenizer.made()["model"].get("continuing_subword_prefix") or "##")
     plain = "".join(tokenizer.piece(t).text.removeprefix(prefix) for t in whole.ids)
     if any(t in tokenizer.specials for t in whole.ids):
         return [

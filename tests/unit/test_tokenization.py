@@ -87,6 +87,7 @@ def test_what_did_not_come_back_is_named(text, back, says):
         ('{"model": 3}', "describes no tokenizer"),
         ('{"model": {"type": "BPE", "vocab": {"a": 0}, "merges": ["x y"]}}', "This tokenizer.json cannot be used"),
         ('{"model": {"type": "Nonsense", "vocab": {}}}', "This tokenizer.json cannot be used"),
+        ('{"model": {"type": "WordLevel", "vocab": {"a": 4294967295}, "unk_token": "a"}}', "an id above 1,000,000"),
     ],
 )
 def test_a_bad_file_is_one_sentence_and_is_not_kept(home, source, says):
