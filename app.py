@@ -1,7 +1,9 @@
 """Serve the fine-tuning lab: `python app.py`, or as a hosted Space. GRADIO_SERVER_NAME and GRADIO_SERVER_PORT say where."""
 
 import os
+import sys
 
+sys.modules["pyarrow"] = None  # type: ignore[assignment]  # Gradio's pandas loads it where it is found: 65 MB, of no use to the page
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported: no call home
 
 from lab_app.lab import open_lab  # noqa: E402

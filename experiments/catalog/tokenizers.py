@@ -201,7 +201,7 @@ class Loaded:
         self.keep = keep
         self._found: OrderedDict[str, Tokenizer] = OrderedDict()
         self._locks: dict[str, threading.Lock] = {}
-        self._lock = threading.Lock()
+        self._lock, self._reading = threading.Lock(), threading.Lock()
 
     def peek(self, key: str) -> Tokenizer | None:
         """The tokenizer, if it is read already."""
@@ -225,7 +225,8 @@ class Loaded:
             if progress:
                 progress("reading", 0, None)
             try:
-                made = entry.load(folder)
+                with self._reading:  # one after the other is as quick, and leaves no holes between what stays
+                    made = entry.load(folder)
             except ValueError:
                 if cache_folder() in folder.parents:  # not a tokenizer: its owner may mend it, so it is asked for anew
                     remove(folder)

@@ -1,4 +1,4 @@
-"""How sure a number is, and whether two methods can be told apart. Pure; by scipy.
+"""How sure a number is, and whether two methods can be told apart. Pure.
 
 A method has a number for every seed and every held-out item, V[s, i] (S seeds, N items). Both are samples: other seeds and other
 rows would have given other numbers. The variance of the mean over both is taken as that of the items' means over N plus that of
@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import cache
 from statistics import fmean, variance
 
 from pydantic import BaseModel, ConfigDict
+
+from experiments import chance
 
 LEVEL = 0.95
 Table = Sequence[Sequence[float]]
@@ -80,14 +81,7 @@ def _half_width(parts: Sequence[tuple[float, int]], level: float) -> float | Non
     if total == 0:
         return 0.0
     freedom = total**2 / sum(v**2 / d for v, d in parts)
-    return _student(level, round(freedom, 2)) * math.sqrt(total)
-
-
-@cache
-def _student(level: float, freedom: float) -> float:
-    from scipy.special import stdtrit  # of scipy.stats the same would take a page's process 60 MB
-
-    return float(stdtrit(freedom, (1 + level) / 2))
+    return chance.student(level, round(freedom, 2)) * math.sqrt(total)
 
 
 def level_for(pairs: int) -> float:

@@ -15,7 +15,7 @@ from statistics import stdev
 
 from pydantic import BaseModel, ConfigDict
 
-from experiments.sweeps import tukey
+from experiments import chance
 from experiments.sweeps.spec import Axis, Value
 
 LEVEL = 0.95
@@ -95,16 +95,14 @@ def _spread(groups: Sequence[Mapping[int, float]]) -> tuple[float | None, int]:
 
 def _least_difference(spread: float, freedom: int, settings: int, counts: Sequence[int]) -> float:
     """Tukey's honest significant difference, for unequal counts after Kramer with the fewest."""
-    return tukey.quantile(LEVEL, max(settings, 2), freedom) * spread / math.sqrt(min(counts))
+    return chance.studentised_range(LEVEL, max(settings, 2), freedom) * spread / math.sqrt(min(counts))
 
 
 def _half_width(numbers: Sequence[float]) -> float | None:
     """Half of Student's interval of a mean."""
     if len(numbers) < 2:
         return None
-    from scipy.special import stdtrit
-
-    return float(stdtrit(len(numbers) - 1, (1 + LEVEL) / 2)) * stdev(numbers) / math.sqrt(len(numbers))
+    return chance.student(LEVEL, len(numbers) - 1) * stdev(numbers) / math.sqrt(len(numbers))
 
 
 # In words

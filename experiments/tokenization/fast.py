@@ -28,9 +28,8 @@ class Fast:
     """`source`: the text of a tokenizer.json. Raises `Unreadable`."""
 
     def __init__(self, source: str):
-        self.source = source
         self._tokenizer = _read(source)
-        made = self.made()
+        made = json.loads(source)
         parts = json.dumps([made.get("pre_tokenizer"), made.get("decoder")])
         self._is_bytes = '"ByteLevel"' in parts
         self._is_exact = self._is_bytes and not made.get("normalizer")
@@ -47,8 +46,8 @@ class Fast:
             self._lengths[token] = len(self._data(token, text))
 
     def made(self) -> dict[str, Any]:
-        """The file as JSON, read anew each time: kept, it would take several times the room of its text."""
-        return json.loads(self.source)
+        """The file as JSON, made anew each time: kept, it would take several times the room of the tokenizer."""
+        return json.loads(self._tokenizer.to_str())
 
     @property
     def vocabulary(self) -> Mapping[str, int]:

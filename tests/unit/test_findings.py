@@ -3,10 +3,10 @@
 import random
 
 import pytest
-from scipy.stats import sem, studentized_range, t, tukey_hsd
+from scipy.stats import sem, t, tukey_hsd
 
 from experiments import sweeps
-from experiments.sweeps import findings, guidance, tukey
+from experiments.sweeps import findings, guidance
 
 
 def results(means: dict[int, float], sd: float, seeds: int = 3, place: str = "settings.rank"):
@@ -57,21 +57,6 @@ def test_what_is_told_apart_is_what_scipys_tukey_tells_apart():
     for row in found.rows:
         group = groups[row.values["settings.rank"]]
         assert row.half_width == pytest.approx(t.ppf(0.975, len(group) - 1) * sem(group))
-
-
-@pytest.mark.parametrize(("means", "freedom"), [(2, 1), (2, 8), (3, 2), (5, 8), (9, 16), (30, 2), (100, 198)])
-@pytest.mark.parametrize("level", [0.95, 0.99])
-def test_the_studentised_range_is_scipys(level, means, freedom):
-    assert tukey.quantile(level, means, freedom) == pytest.approx(
-        studentized_range.ppf(level, means, freedom), rel=1e-5
-    )
-
-
-def test_no_range_without_two_means_and_some_freedom():
-    assert tukey.quantile(0.95, 5000, 10**6) == tukey.quantile(0.95, tukey.MOST_MEANS, tukey.MOST_FREEDOM)
-    for level, means, freedom in ((0.95, 1, 8), (0.95, 3, 0), (1.0, 3, 8)):
-        with pytest.raises(ValueError, match="two means"):
-            tukey.quantile(level, means, freedom)
 
 
 def test_what_a_seed_does_to_all_settings_alike_is_no_noise():
