@@ -1,11 +1,11 @@
-"""`python -m benchmarks [PART …] [--quick]`: measure, print, and write it to `benchmarks/RESULTS.md`."""
+"""`python -m benchmarks [PART …] [--quick]`: measure and print. RESULTS.md is put together by hand from such runs, each with its
+day and what was beside it."""
 
 from __future__ import annotations
 
 import argparse
 import platform
 from datetime import date
-from pathlib import Path
 
 import psutil
 
@@ -23,13 +23,12 @@ PARTS = {
     "estimate": estimate.measure,
     "align": align.measure,
 }
-RESULTS = Path(__file__).with_name("RESULTS.md")
 
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("part", nargs="*", choices=[[], *PARTS], help="all where none is named")
-    options.add_argument("--quick", action="store_true", help="few rounds, to see that it works; writes no file")
+    options.add_argument("--quick", action="store_true", help="few rounds, to see that it works")
     chosen = options.parse_args()
     memory_gb = psutil.virtual_memory().total / 1e9
     machine = (
@@ -39,8 +38,6 @@ def main() -> None:
     for name in chosen.part or PARTS:
         text += ["", *PARTS[name](chosen.quick)]
     print("\n".join(text))
-    if not chosen.quick and not chosen.part:
-        RESULTS.write_text("\n".join(text) + "\n", "utf8")
 
 
 if __name__ == "__main__":

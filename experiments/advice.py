@@ -154,12 +154,17 @@ def _end_token(record: Record) -> Iterator[Advice]:
 
 
 def _changed_nothing(record: Record) -> Iterator[Advice]:
-    change = record.tuned.largest_logit_change if record.tuned else None
-    if change == 0 and record.spec.train.steps:
+    if record.spec.train.steps and not _moved(record):
         train = record.spec.train
         why = "the learning rate is 0" if train.learning_rate == 0 else "the warm-up never ended" if train.warmup >= train.steps else (
             "nothing that was trained reaches the answer")  # fmt: skip
         yield Advice("train.learning_rate", f"The adapter changed nothing, the largest change of a logit is 0: {why}.")
+
+
+def _moved(record: Record) -> bool:
+    """Whether anything was trained that changed the model: where nothing was, that is said already, or was meant."""
+    change = record.tuned.largest_logit_change if record.tuned else None
+    return bool(record.spec.train.steps) and change != 0
 
 
 def _course(record: Record) -> Iterator[Advice]:
@@ -184,7 +189,13 @@ def _course(record: Record) -> Iterator[Advice]:
                 f"Held-out loss was lowest at step {best.step} ({best.held_out_loss:.2f}) and rose to "
                 f"{last.held_out_loss:.2f}: fewer steps, or patience, would keep the better one.",
             )
-        elif best.held_out_loss > first.held_out_loss * (1 - HARDLY) and record.status == "finished":
+        elif last.held_out_loss > first.held_out_loss * (1 + TURNED):
+            yield Advice(
+                "train.learning_rate",
+                f"Held-out loss rose from {first.held_out_loss:.2f} to {last.held_out_loss:.2f}, and no look was better than "
+                "the first: try a lower learning rate.",
+            )
+        elif best.held_out_loss > first.held_out_loss * (1 - HARDLY) and record.status == "finished" and _moved(record):
             yield Advice(
                 "train.learning_rate", f"Held-out loss hardly moved ({first.held_out_loss:.2f} → {last.held_out_loss:.2f}): "
                 "try a higher learning rate or more steps."

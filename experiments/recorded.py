@@ -10,6 +10,7 @@ and so is one comparison; read with the same fold as every other run.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -37,19 +38,22 @@ def rows(run_id: str) -> tuple[RunSpec, tuple[Row, ...]]:
 
 
 def load() -> list[analysis.Record]:
-    """The recorded comparison, in the order it was trained."""
-    found = [rows(file.stem) for file in FOLDER.glob("*.jsonl")]
-    found.sort(key=lambda pair: pair[1][0].time_s)
-    return [analysis.fold(analysis.Record(spec, spec.run_id), stored) for spec, stored in found]
+    """The recorded comparison, in the methods' order."""
+    return _folded(FOLDER.glob("*.jsonl"))
 
 
 @cache
 def gallery() -> tuple[analysis.Record, ...]:
     """One run of each method on a real model, in the methods' order, then one of each other objective."""
-    found = [rows(file.stem) for file in (FOLDER / "methods").glob("*.json")]
+    return tuple(_folded((FOLDER / "methods").glob("*.json")))
+
+
+def _folded(files: Iterable[Path]) -> list[analysis.Record]:
+    """These runs by their objective, then by their method."""
+    found = [rows(file.stem) for file in files]
     order = ([objective.key for objective in objectives.OBJECTIVES], [method.key for method in methods.METHODS])
     found.sort(key=lambda pair: (order[0].index(pair[0].objective), order[1].index(pair[0].method)))
-    return tuple(analysis.fold(analysis.Record(spec, spec.run_id), stored) for spec, stored in found)
+    return [analysis.fold(analysis.Record(spec, spec.run_id), stored) for spec, stored in found]
 
 
 def record_method(store: Store, run_id: str, folder: Path = FOLDER / "methods") -> Path:

@@ -26,9 +26,14 @@ from lab_app.subject import IMITATE, OTHER, OWN, Subject
 LENGTH = ("steps", "batch_size")
 RECIPE = ("schedule", "warmup", "accumulate", "clip", "weight_decay", "looks", "patience", "thorough")
 PRESET = ("lora", "prompt", "prefix")
+MOST_METHODS = 6
 FIRST = (*PRESET, "p-tuning", "ia3", "layernorm", "bitfit", "partial", "full", "few-shot", "zero-shot", "qlora")
 """The methods that stand open; the others are folded."""
-PRESET_TITLE = "LoRA against prompt against prefix, as a storyteller"
+ONE_CLICK = {
+    "first": "LoRA against prompt against prefix, as a storyteller",
+    "pirate": "LoRA against prompt against prefix on pirate",
+}
+"""The presets that start with one click, on the first model: key and what the button says."""
 MARKUP = '<div class="lab-setup"></div>'
 RATE = "learning_rate"
 
@@ -84,8 +89,12 @@ def wanted(form: Draft, problems: Problems) -> Iterator[RunSpec]:
 def order(form: Draft, with_weights: bool = False) -> tuple[list[RunSpec], Problems]:
     """Specs that can run, and what stands in the way. `with_weights` names the model's bytes; it may ask the hub (5 s)."""
     problems = Problems()
-    if not form.chosen:
+    if unknown := [key for key in form.methods if key not in {m.key for m in methods.METHODS}]:
+        problems["methods"] = f"There is no method “{unknown[0][:40]}”."
+    elif not form.chosen:
         problems["methods"] = "Choose at least one method."
+    elif len(form.chosen) > MOST_METHODS:
+        problems["methods"] = f"At most {MOST_METHODS} methods train side by side; {len(form.chosen)} are chosen."
     if form.missing:
         problems.update(form.missing)
         return [], problems
@@ -178,10 +187,9 @@ def rows(key: Any) -> dict[str, Any]:
         return {"caption": str(error), "columns": [], "rows": []}
 
 
-def preset() -> list[RunSpec]:
-    """The comparison that starts with one click."""
-    model, task = models.available()[0].key, tasks.TASKS[0].key
-    return [specs.build(RunSpec, {"model": model, "task": task, "method": key}) for key in PRESET]
+def preset(key: str) -> list[RunSpec]:
+    """A comparison that starts with one click."""
+    return presets.find(key).specs(models.available()[0].key)
 
 
 def filled(found: Sequence[RunSpec]) -> dict[str, Any]:

@@ -30,7 +30,9 @@ def runs(
 ) -> None:
     """The runs of this store, newest first."""
     with sentences(as_json):
-        rows = filters.chosen([_row(item) for item in shelf.everything(open_store())], chosen)[:limit]
+        store = open_store()
+        store.reap()  # a training that was killed is none that goes on
+        rows = filters.chosen([_row(item) for item in shelf.everything(store)], chosen)[:limit]
     if as_json:
         show([dict(row) for row in rows], True, "runs")
     else:

@@ -27,7 +27,7 @@ TAIL: dict[str, Any] = {"concurrency_limit": None, "trigger_mode": "multiple"} |
 
 @dataclass(frozen=True)
 class Buttons:
-    preset: gr.Button
+    presets: dict[str, gr.Button]
     start: gr.Button
     stop: gr.Button
     again: gr.Button
@@ -56,7 +56,10 @@ def build(lab: Lab, page: Page, room: Room) -> None:
     """Draw the tab and wire it."""
     with gr.Row(elem_classes="columns-2"):
         with gr.Column(scale=2, min_width=320, elem_id="setup"):
-            preset = gr.Button(setup.PRESET_TITLE, elem_id="preset", size="sm")
+            presets = {
+                key: gr.Button(title, elem_id=f"preset-{key}", elem_classes="preset", size="sm")
+                for key, title in setup.ONE_CLICK.items()
+            }
             form = page.form = setup.build(lab)
             own.build(page.saved)
             with gr.Row(elem_id="actions"):
@@ -65,7 +68,7 @@ def build(lab: Lab, page: Page, room: Room) -> None:
                 again = gr.Button("Run again", elem_id="again", visible=False, min_width=90)
         with gr.Column(scale=5, min_width=340, elem_id="results"):
             results, use = _results(lab, page)
-    buttons = Buttons(preset, start, stop, again, use)
+    buttons = Buttons(presets, start, stop, again, use)
     _wire_runs(lab, page, form, results, buttons)
     _wire_measuring(lab, page, form)
 
@@ -145,8 +148,9 @@ def _wire_runs(lab: Lab, page: Page, form: gr.HTML, results: Results, buttons: B
     inputs, outputs = [form, view, saved], [form, *opened]
     follow(page.blocks.load(arrive, saved, [saved, view, results.link], **common))
     follow(buttons.start.click(start, inputs, outputs, **common))
-    filled = buttons.preset.click(lambda: setup.filled(setup.preset()), None, form, **QUIET)
-    follow(filled.then(start, inputs, outputs, **common))
+    for key, button in buttons.presets.items():
+        filled = button.click(lambda key=key: setup.filled(setup.preset(key)), None, form, **QUIET)
+        follow(filled.then(start, inputs, outputs, **common))
     follow(buttons.again.click(again, [view, saved], opened, **common))
     follow(results.further.apply(go_on, [view, saved], [*opened, results.further], **common))
     buttons.stop.click(stop, [view, saved], None, **QUIET)

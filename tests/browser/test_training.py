@@ -187,3 +187,14 @@ def test_a_named_comparison_keeps_the_model_that_was_chosen(visit):
     expect(room.page.locator("#methods").get_by_label("Prefix", exact=True)).to_be_checked()
     expect(room.page.locator("#model").get_by_label("tiny", exact=True)).to_be_checked()
     expect(room.page.locator("#task").get_by_label("Talk like a pirate", exact=True)).to_be_checked()
+
+
+def test_a_preset_starts_with_one_click(visit):
+    room = visit()
+    room.page.get_by_role("button", name="LoRA against prompt against prefix on pirate").click()
+    for method in ("lora", "prompt", "prefix"):
+        room.wait_for_points(method, 2)
+    expect(room.page.locator("#task").get_by_label("Talk like a pirate", exact=True)).to_be_checked()
+    expect(room.page.locator("#model").get_by_label("Lab Nano", exact=True)).to_be_checked()
+    room.stop_button.click()
+    room.wait_for_end("lora", "prompt", "prefix", state="stopped at")

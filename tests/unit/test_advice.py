@@ -94,6 +94,8 @@ END = events.Finished(elapsed_s=1.0)
          "The adapter changed nothing, the largest change of a logit is 0: nothing that was trained reaches the answer."),
         ([look(0, 4.0), look(20, 2.0), look(40, 2.4), END], "train.steps", "lowest at step 20 (2.00) and rose to 2.40"),
         ([look(0, 4.0), look(40, 3.99), END], "train.learning_rate", "Held-out loss hardly moved (4.00 → 3.99)"),
+        ([look(0, 3.65), look(3, 70.0), look(6, 24449.0), END], "train.learning_rate",
+         "Held-out loss rose from 3.65 to 24449.00, and no look was better than the first: try a lower learning rate."),
         ([BASE, look(0, 4.0), look(40, 2.0, general_loss=3.7), END], "train.learning_rate",
          "Loss on general text rose by 0.70"),
         ([BASE.model_copy(update={"held_out_loss": 3.9}), started(packed_mb=9.4, total=5_000_000), look(0, 4.0), look(40, 2.0), END],
@@ -114,6 +116,12 @@ def test_an_adapter_that_changed_nothing_is_told_why():
     assert found.sentence.endswith("the learning rate is 0.")
     (found,) = advice.after(record(spec(steps=40, warmup=40), *still))
     assert found.sentence.endswith("the warm-up never ended.")
+
+
+def test_what_was_not_trained_is_not_said_to_have_learnt_nothing():
+    assert advice.after(record(spec(steps=0), look(0, 4.0), look(0, 4.0, largest_logit_change=0.0), END)) == []
+    (found,) = advice.after(record(spec(learning_rate=0), look(0, 4.0), look(40, 4.0, largest_logit_change=0.0), END))
+    assert found.sentence.endswith("the learning rate is 0.")
 
 
 def test_a_run_that_learns_from_preferences_is_not_told_that_the_loss_stood_still():

@@ -21,7 +21,7 @@ def order(**changes):
 
 def test_the_fresh_form_is_the_preset(home):
     found, problems = order()
-    assert not problems and [spec.run_id for spec in found] == [spec.run_id for spec in setup.preset()]
+    assert not problems and [spec.run_id for spec in found] == [spec.run_id for spec in setup.preset("first")]
 
 
 def test_a_filled_form_reads_back_as_the_same_specs(home):
@@ -91,6 +91,10 @@ def test_every_preset_fills_the_form_with_its_runs(home):
 
 def test_no_method_and_an_unknown_model(home):
     assert setup.order(typed(methods=[]))[1]["methods"] == "Choose at least one method."
+    many = [m.key for m in METHODS if m.trains]
+    assert not setup.order(typed(methods=many[: setup.MOST_METHODS]))[1]
+    assert setup.order(typed(methods=many[:7]))[1]["methods"] == "At most 6 methods train side by side; 7 are chosen."
+    assert setup.order(typed(methods=["lora", "<b>warp"]))[1]["methods"] == "There is no method “<b>warp”."
     assert "gpt-9" in setup.order(typed(model=setup.OTHER, hub_id="gpt-9"))[1]["hub_id"]
 
 
