@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -243,17 +244,17 @@ def _sentence(kind: type[BaseModel], data: Mapping[str, Any], error: Mapping[str
     name = (field.title if field is not None else None) or place.split(".")[-1] or "The spec"
     match error["type"]:
         case "greater_than_equal":
-            return f"{name} must be at least {limits['ge']:g}."
+            return f"{name} must be at least {_number(limits['ge'])}."
         case "greater_than":
-            return f"{name} must be more than {limits['gt']:g}."
+            return f"{name} must be more than {_number(limits['gt'])}."
         case "less_than_equal":
-            return f"{name} must be at most {limits['le']:g}."
+            return f"{name} must be at most {_number(limits['le'])}."
         case "less_than":
-            return f"{name} must be less than {limits['lt']:g}."
+            return f"{name} must be less than {_number(limits['lt'])}."
         case "finite_number":
             return f"{name} must be a number, not infinite or NaN."
         case "int_parsing" | "int_type" | "int_from_float" | "int_parsing_size":
-            return f"{name} must be a whole number."
+            return f"{name} must be {_whole(field, error['input'])}."
         case "float_parsing" | "float_type":
             return f"{name} must be a number."
         case "bool_parsing" | "bool_type":
@@ -279,6 +280,25 @@ def _sentence(kind: type[BaseModel], data: Mapping[str, Any], error: Mapping[str
         case "value_error":
             return str(limits["error"])
     return f"{name}: {error['msg']}."
+
+
+def _number(value: float) -> str:
+    """A limit as it is read: 5,000 and 2,147,483,647, but 0.5."""
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:g}"
+
+
+def _whole(field: Any, value: Any) -> str:
+    """What a whole number must be where this is none: within its limits, as 1e9 is not, or written out, as 1e1 is not."""
+    try:
+        given = float(value) if isinstance(value, str | float) else math.nan
+    except ValueError:
+        given = math.nan
+    for limit in getattr(field, "metadata", ()):
+        if given > getattr(limit, "le", math.inf):
+            return f"at most {_number(limit.le)}"
+        if given < getattr(limit, "ge", -math.inf):
+            return f"at least {_number(limit.ge)}"
+    return f"a whole number, written as {given:.0f}" if given.is_integer() else "a whole number"
 
 
 def _siblings(kind: type[BaseModel], data: Mapping[str, Any], place: str) -> list[str]:

@@ -23,7 +23,9 @@ from typing import Any, NamedTuple
 import psutil
 
 from experiments import events
+from experiments.catalog.cache import ResourceError, make_folder
 
+FILE = "lab.sqlite"
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS runs (
     run_id TEXT, attempt INTEGER, kind TEXT, spec TEXT, created_s REAL, writer TEXT, PRIMARY KEY (run_id, attempt));
@@ -100,6 +102,31 @@ def is_alive(writer: str) -> bool:
         return abs(psutil.Process(int(pid)).create_time() - float(born)) < 1.0
     except (psutil.Error, ValueError):
         return False
+
+
+def opened(home: Path) -> Store:
+    """The store of the lab in this folder, both made where they are not there.
+
+    Raises `ResourceError`, one sentence with what to do, where the folder cannot be used or the file is damaged.
+    """
+    make_folder(home)
+    try:
+        return Store(home / FILE)
+    except sqlite3.DatabaseError as error:
+        raise ResourceError(unusable(home / FILE, error)) from error
+
+
+def unusable(path: Path, error: sqlite3.DatabaseError) -> str:
+    """What SQLite says of a store that cannot be used, as one sentence with what to do."""
+    if isinstance(error, sqlite3.OperationalError):
+        return (
+            f"{path} cannot be read or written ({error}): see that it may be written, that its disk has room and that "
+            "nothing holds it, or set LAB_HOME to another folder."
+        )
+    return (
+        f"{path} is damaged ({error}): move it away and the lab begins with an empty one, or set LAB_HOME to another "
+        "folder."
+    )
 
 
 class Store:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import sqlite3
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -17,11 +18,12 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from experiments import analysis, events
 from experiments.catalog import tasks
-from experiments.catalog.cache import ResourceError, lab_home
+from experiments.catalog.cache import ResourceError, lab_home, plain_os_errors
 from experiments.jobs import Ticket
 from experiments.specs import SpecError
-from experiments.store import Key, Store
+from experiments.store import FILE, Key, Store, opened, unusable
 
+log = logging.getLogger(__name__)
 people = Console(stderr=True)
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
@@ -32,9 +34,11 @@ def owner() -> str:
 
 
 def open_store() -> Store:
-    """The store under LAB_HOME; tracebacks go to a file beside it, never to the terminal."""
-    store = Store(lab_home() / "lab.sqlite")
-    logging.basicConfig(filename=lab_home() / "command-line.log", format="%(asctime)s %(name)s %(message)s")
+    """The store under LAB_HOME; tracebacks go to a file beside it, never to the terminal. Raises `ResourceError`."""
+    home = lab_home()
+    store = opened(home)
+    with plain_os_errors(home):
+        logging.basicConfig(filename=home / "command-line.log", format="%(asctime)s %(name)s %(message)s")
     return store
 
 
@@ -70,7 +74,7 @@ def draw(bar: Progress, row: TaskID, record: analysis.Record) -> None:
         row,
         description=text,
         completed=len(record.steps),
-        total=max(steps, 1) if not record.ended else len(record.steps) or 1,
+        total=len(record.steps) or 1 if record.status == "finished" else max(steps, 1),
     )
 
 
@@ -101,13 +105,16 @@ def progress_bar(started: bool = True) -> Iterator[tuple[Progress, TaskID]]:
 
 @contextmanager
 def sentences(as_json: bool) -> Iterator[None]:
-    """Wrong input inside is told in one sentence a field, and the program ends with status 2."""
+    """Wrong input inside, or a store that cannot be used, is told in one sentence a field; the program ends with status 2."""
     try:
         yield
     except SpecError as error:
         refuse([(p.field, p.sentence) for p in error.problems], as_json)
     except (ValueError, ResourceError) as error:
         refuse([("", str(error))], as_json)
+    except sqlite3.DatabaseError as error:  # it could be opened, and its damage lies deeper
+        log.exception("the store cannot be used")
+        refuse([("", unusable(lab_home() / FILE, error))], as_json)
 
 
 def refuse(problems: Sequence[tuple[str, str]], as_json: bool) -> NoReturn:

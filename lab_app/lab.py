@@ -19,7 +19,7 @@ from experiments.catalog.own_data import keep
 from experiments.comparison import Comparison
 from experiments.comparison.running import Comparer
 from experiments.jobs import Jobs
-from experiments.store import Store
+from experiments.store import Store, opened
 from experiments.sweeps import Progress
 from experiments.sweeps.running import Sweeper
 from lab_app.tokens import Desk
@@ -83,14 +83,14 @@ def gpu() -> str:
 def open_lab() -> Lab:
     """The lab of this machine: its store under LAB_HOME, a worker process, and the first model warm where it is ready.
 
-    Raises `ValueError` where LAB_MIRRORS names what is not here.
+    Raises `ValueError` where LAB_MIRRORS names what is not here, `ResourceError` where LAB_HOME cannot be used.
     """
     from experiments import mirrors
     from experiments.workers import WorkerProcess
 
     mirrors.asked()
     home = lab_home()
-    store = Store(home / "lab.sqlite")
+    store = opened(home)
     lab = Lab(home, store, Jobs(store, WorkerProcess(home)), tuple(recorded.load()))
     lab.sweeper.resume()
     lab.comparer.resume()

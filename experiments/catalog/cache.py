@@ -53,8 +53,8 @@ def make_once(
     """
     if good(target):
         return target
+    make_folder(target.parent)
     with plain_os_errors(target.parent):
-        target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(target.name + ".part")
         with _locked(target.with_name(target.name + ".lock"), progress):
             if good(target):
@@ -70,6 +70,17 @@ def make_once(
             remove(target)
             partial.rename(target)
     return target
+
+
+def make_folder(folder: Path) -> None:
+    """A folder, and those above it, made where they are not there. Raises ResourceError where they cannot be."""
+    with plain_os_errors(folder):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except FileNotFoundError as error:  # below /proc, say
+            raise ResourceError(
+                f"Cannot write to {folder}: no folder can be made there; set LAB_HOME to another folder."
+            ) from error
 
 
 def remove(path: Path) -> None:
@@ -172,9 +183,10 @@ class plain_os_errors:  # noqa: N801 (reads as a phrase: with plain_os_errors(fo
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, OSError) and error.errno in self.REASONS:
+            is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             raise ResourceError(
-                f"Cannot write to {self.folder}: {self.REASONS[error.errno]}; free some space, "
-                "or set LAB_HOME to another folder."
+                f"Cannot write to {self.folder}: {self.REASONS[error.errno]}; {'free some space, or ' if is_full else ''}"
+                "set LAB_HOME to another folder."
             ) from error
 
 

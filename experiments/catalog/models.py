@@ -92,7 +92,8 @@ def available() -> tuple[ModelEntry, ...]:
 def find(key: str, local: bool = False) -> ModelEntry:
     """The model with this key, else any hub id (`owner/name`), else, with `local`, a folder.
 
-    Raises `ValueError` with one sentence. A visitor's text is never taken for a path: `local` is for the command line.
+    Raises `ValueError` or, for a folder that is not there or holds no model, `ResourceError`, with one sentence. A visitor's
+    text is never taken for a path: `local` is for the command line.
     """
     known = {entry.key: entry for entry in available()}
     if key in known:
@@ -100,12 +101,22 @@ def find(key: str, local: bool = False) -> ModelEntry:
     is_path = key.startswith((".", "/", "~")) or "\\" in key or ".." in key or Path(key).is_absolute()
     if is_path and local:
         resource = resources.find(key)
+        _require_model(resource.folder or Path(key))
         return ModelEntry(str(resource.folder), resource.title, "A folder on this machine.", resource)
     if re.fullmatch(r"[\w.-]+/[\w.-]+", key) and not is_path:
         return ModelEntry(key, key, "A model of the hub.", resources.find(key))
     near = get_close_matches(key, list(known), n=1)
     hint = f" Did you mean “{near[0]}”?" if near else " Any other is named by its hub id, owner/name."
     raise ValueError(f"There is no model “{key[:60]}”; there is {', '.join(known)}.{hint}")
+
+
+def _require_model(folder: Path) -> None:
+    """Raise `ResourceError` for a folder without a model. Asked before its bytes are read: it may be somebody's whole disk."""
+    is_whole = (folder / "config.json").is_file() and _has(folder, "*.safetensors")
+    if not is_whole and not _has(folder, "*.gguf"):
+        raise resources.ResourceError(
+            f"The folder {folder} holds no model, which is a config.json with safetensors weights beside it, or a GGUF file."
+        )
 
 
 def public_name(key: str) -> str:

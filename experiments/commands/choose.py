@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import Annotated
 
 import typer
@@ -110,4 +111,22 @@ def _resources_of(name: str) -> list[resources.Resource]:
         return [resources.find(name)]
     if name in {t.key for t in tokenizers.TOKENIZERS}:
         return [r for r in [tokenizers.find(name).resource] if r]
-    return [models.find(name, local=True).resource]
+    try:
+        return [models.find(name, local=True).resource]
+    except ValueError:
+        raise ValueError(_no_such(name)) from None
+
+
+def _no_such(name: str) -> str:
+    """What can be fetched, where this cannot, and the nearest name."""
+    kinds = {
+        "models": [e.key for e in models.available()],
+        "tasks": [t.key for t in tasks.TASKS],
+        "tokenizers": [t.key for t in tokenizers.TOKENIZERS],
+    }
+    others = {t.resource.name for t in tokenizers.TOKENIZERS if t.resource} | set(kinds["models"])
+    kinds["resources"] = [r.name for r in resources.RESOURCES if r.name not in others]
+    near = get_close_matches(name, [known for names in kinds.values() for known in names], n=1)
+    hint = f"Did you mean “{near[0]}”?" if near else "Any other model is named by its hub id, owner/name, or folder."
+    listed = "; ".join(f"the {kind} {', '.join(names)}" for kind, names in kinds.items())
+    return f"There is nothing called “{name[:60]}” to fetch; there are {listed}. {hint}"

@@ -14,6 +14,7 @@ import typer
 
 from experiments import specs, templates
 from experiments.catalog import codec, models
+from experiments.catalog.cache import lab_home, make_folder
 from experiments.catalog.own_data import child, keep, reading
 from experiments.catalog.own_data import columns as choice
 from experiments.catalog.own_data import preview as previews
@@ -110,7 +111,8 @@ def _guessed(table: Table, given: dict[str, str]) -> dict[str, str]:
 
 
 def kept(rows: Own) -> dict[str, Any]:
-    """What a spec says of these rows, once they are kept. Raises `SpecError`."""
+    """What a spec says of these rows, once they are kept. Raises `SpecError`, or `ResourceError` for an unusable LAB_HOME."""
+    make_folder(lab_home())
     with _at("data"):
         find(rows.table, rows.columns, rows.template)  # enough rows?
         key = keep.save(rows.table, keep.OPERATOR)

@@ -110,7 +110,7 @@ def trained_beside(store: Store, spec: RunSpec) -> Iterator[tuple[int, dict[str,
 def parse_axis(text: str) -> dict[str, Any]:
     """`method.rank=1,2,4` or `lr=1e-4..1e-2`. Raises `SpecError`."""
     name, equals, values = text.partition("=")
-    if not equals or not values.strip():
+    if not equals or not name.strip() or not values.strip():
         raise SpecError([Problem("axes", f"“{text[:60]}” is not of the form name=value,value.")])
     return typed.axis(name, values)
 

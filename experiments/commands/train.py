@@ -22,6 +22,10 @@ from experiments.workers import Inline
 Mirrored = Annotated[
     list[str] | None, typer.Option("--mirror", help="Send the numbers on to trackio, tensorboard or wandb.")
 ]
+SERVED = {
+    "stored": "{} was trained before and is served from the store; --again trains it anew.",
+    "shared": "{} is in training already, for somebody else; this is the same training.",
+}
 
 
 def mirror_to(names: list[str] | None) -> None:
@@ -71,26 +75,35 @@ def run(
 
 
 def pairs(texts: Sequence[str] | None) -> dict[str, str]:
-    """What stands after each `--set` or `--train`: name=value. Raises `SpecError`."""
-    found = {}
+    """What stands after each `--set` or `--train`: name=value, each name once. Raises `SpecError`."""
+    found: dict[str, str] = {}
     for text in texts or ():
-        key, equals, value = text.partition("=")
-        if not equals:
+        key, equals, value = (part.strip() for part in text.partition("="))
+        if not equals or not key:
             raise SpecError([specs.Problem("settings", f"“{text[:60]}” is not of the form name=value.")])
-        found[key.strip()] = value.strip()
+        if key in found:
+            said = f"“{key[:60]}” is given twice, as “{found[key][:60]}” and as “{value[:60]}”."
+            raise SpecError([specs.Problem("settings", said)])
+        found[key] = value
     return found
 
 
 @app.command()
 def race(
-    spec: Annotated[list[Path], typer.Option("--spec", help="A run's spec as YAML or JSON, or a list of them.")],
+    files: Annotated[list[Path] | None, typer.Argument(help="Further ones, as a shell makes them of *.json.")] = None,
+    spec: Annotated[
+        list[Path] | None, typer.Option("--spec", help="A run's spec as YAML or JSON, or a list of them.")
+    ] = None,
     again: Annotated[bool, typer.Option("--again")] = False,
     mirror: Mirrored = None,
     as_json: AsJson = False,
 ) -> None:
     """Train several specs in turn, step by step, on the same machine."""
     with sentences(as_json):
-        wanted = [complete(data) for file in spec for data in _read_specs(file)]
+        given = [*(spec or ()), *(files or ())]
+        if not given:
+            raise SpecError([specs.Problem("spec", "Name the specs that are to race: --spec a.json b.json.")])
+        wanted = [complete(data) for file in given for data in _read_specs(file)]
         mirror_to(mirror)
         records = train_all(wanted, again)
     finish(records, as_json)
@@ -153,6 +166,9 @@ def train_all(wanted: Sequence[RunSpec], again: bool) -> list[analysis.Record]:
         for found in advice.before(spec):
             people.print(f"{spec.method}: {found.sentence}", markup=False, highlight=False, soft_wrap=True)
     tickets = jobs.submit(wanted, owner(), again)
+    for ticket in tickets:
+        if ticket.state != "new":
+            people.print(SERVED[ticket.state].format(ticket.key.run_id), highlight=False, soft_wrap=True)
     try:
         watch(store, tickets)
     except KeyboardInterrupt:

@@ -48,7 +48,8 @@ def codec(tokenizer: Any) -> Codec:
     """A loaded tokenizer as templates need it."""
 
     def ids(text: str, special: bool) -> list[int]:
-        return tokenizer(text, add_special_tokens=special)["input_ids"]
+        # quiet: what is too long for a model is cut or refused here, in a sentence
+        return tokenizer(text, add_special_tokens=special, verbose=False)["input_ids"]
 
     chat_template = tokenizer.get_chat_template() if tokenizer.chat_template else None  # of several, the default
     return Codec(ids, tokenizer.eos_token or "", chat_template, tokenizer.special_tokens_map)

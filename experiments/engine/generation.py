@@ -47,6 +47,22 @@ def virtual_tokens(model: Any) -> int:
     return config.num_virtual_tokens if config is not None and config.is_prompt_learning else 0
 
 
+def require_room(model: Any, prompts: Sequence[Sequence[int]]) -> None:
+    """Raise `ValueError`, one sentence, where one of these prompts leaves no room for an answer in the model's context."""
+    whole = getattr(model.config.get_text_config(), "max_position_embeddings", None)  # None: it knows no positions
+    if whole is None:
+        return
+    soft = virtual_tokens(model)
+    room = whole - soft - 1
+    behind = f" behind the {soft:,} of its method" if soft else ""
+    for number, ids in enumerate(prompts, start=1):
+        if len(ids) > room:
+            name = f"Prompt {number}" if len(prompts) > 1 else "The prompt"
+            raise ValueError(
+                f"{name} has {len(ids):,} tokens and the model reads at most {room:,}{behind}: shorten it."
+            )
+
+
 def decode(model: Any, prompts: Sequence[Sequence[int]], ends: set[int], how: Sampling) -> Iterator[list[int | None]]:
     """The next token of every row, again and again; None for a row that has ended. Stops when all have.
 
@@ -188,13 +204,14 @@ def sample(
     """Several models answer the same prompts; column 0 is the first. Pieces of text as events.
 
     One prompt is answered side by side, a token each in turn; several, by one model after the other, all at once.
-    `asked`: the template of each column, the model's own where none is named.
+    `asked`: the template of each column, the model's own where none is named. Raises `ValueError` for a prompt that is too long.
     """
     how = Sampling(spec.max_new_tokens, spec.temperature, spec.top_p, spec.seed, spec.repetition_penalty)
     columns = []
     for i, model in enumerate(models):
         template = asked[i] if i < len(asked) else CHAT
         encoded = [data.prompt_ids(tokenizer, prompt, template) for prompt in spec.prompts]
+        require_room(model, encoded)
         steps = decode(model, encoded, end_ids(model, tokenizer) if spec.stop_at_end else set(), how)
         columns.append(_column([_Line(i, row, tokenizer, template) for row in range(len(encoded))], steps))
     abreast = len(columns) if len(spec.prompts) == 1 else 1

@@ -137,12 +137,16 @@ def test_the_same_with_one_change_and_for_longer(lab, first):
     assert mixed["mixes"][-1]["name"] == "stack" and mixed["mixes"][-1]["held_out_loss"] > 0
 
 
-def test_the_second_time_it_is_served_from_the_store(lab, first):
-    assert answered(lab(*RUN)) == first
+def test_the_second_time_it_is_served_from_the_store_and_said_to_be(lab, first):
+    done = lab(*RUN)
+    assert answered(done) == first
+    assert f"{first['run_id']} was trained before and is served from the store" in " ".join(done.stderr.split())
 
 
 def test_again_trains_again_to_the_same_losses(lab, first):
-    again = answered(lab(*RUN, "--again"))
+    done = lab(*RUN, "--again")
+    again = answered(done)
+    assert "served from the store" not in done.stderr
     assert again["run_id"] == first["run_id"] and again["attempt"] == first["attempt"] + 1
     assert again["curve"] == first["curve"] and again["metrics"] == first["metrics"]
     assert again["adapter_path"] != first["adapter_path"] and Path(first["adapter_path"]).is_dir()
@@ -161,6 +165,10 @@ def test_race_of_spec_files(lab, first, tmp_path, tiny):
     assert raced["runs"][0]["run_id"] == first["run_id"]
     assert raced["runs"][1]["spec"]["model"] == str(tiny) and raced["runs"][1]["curve"][0]["loss"] > 0
     assert raced["runs"][2]["adapter_path"] is None and raced["runs"][2]["forgetting"] == 0.0
+    # as a shell's *.json names them
+    assert (
+        answered(lab("race", "--spec", *map(str, (tmp_path / "one.json", tmp_path / "more.json")), "--json")) == raced
+    )
 
 
 def test_generate_puts_base_and_runs_side_by_side(lab, first):
@@ -280,10 +288,15 @@ WRONG = {
         changed(model="smollm"),
         "model: There is no model “smollm”; there is lab-nano, smollm2-135m, tiny. Did you mean",
     ),
+    "folder without a model": (changed(model=str(ROOT)), f"model: The folder {ROOT} holds no model, which is "),
     "folder": (changed(model="./no/such/folder"), "model: There is no folder "),
     "task": (changed(task="pirat"), "Did you mean “pirate”?"),
     "method": (changed(method="lorra"), "Did you mean “lora”?"),
     "setting": (changed(set="rnak=8"), "settings.rnak: There is no setting “rnak” here; there are rank, alpha,"),
+    "setting without a name": (changed(set="=8"), "settings: “=8” is not of the form name=value."),
+    "setting given twice": ([*changed(), "--set", "rank=8"], "settings: “rank” is given twice, as “4” and as “8”."),
+    "a billion": (changed(set="rank=1e9"), "settings.rank: Rank must be at most 256."),
+    "large seed": (changed(seed="99999999999"), "seed: Seed must be at most 2,147,483,647."),
     "not a pair": (changed(set="rank"), "settings: “rank” is not of the form name=value."),
     "targets": (changed(set="targets=c_attn"), "settings.targets: This model has no module “c_attn”; it has "),
     "layers": (changed(set="layers=last 3"), "settings.layers: This model has 2 layers; “last 3” asks for 3."),
@@ -296,9 +309,19 @@ WRONG = {
         ["run", "--model", "tiny", "--method", "bitfit"],
         "method: This model has no biases, so BitFit has nothing",
     ),
-    "resource": (["fetch", "smollm9"], "There is no "),
+    "resource": (
+        ["fetch", "zzzz"],
+        "There is nothing called “zzzz” to fetch; there are the models lab-nano, smollm2-135m, tiny; the tasks storyteller, ",
+    ),
+    "resource misspelt": (["fetch", "pirat"], "Did you mean “pirate”?"),
+    "fetched folder": (["fetch", str(ROOT)], f"The folder {ROOT} holds no model, which is "),
+    "no spec": (["race"], "spec: Name the specs that are to race"),
     "spec file": (["race", "--spec", "no-such.json"], "no-such.json is not a readable file"),
     "prompt": (["generate", "--model", "tiny", "--prompt", " "], "prompt: Type a prompt first."),
+    "long prompt": (
+        ["generate", "--prompt", "the sailor walked to the harbour. " * 100],
+        "The prompt has 1,004 tokens and the model reads at most 511: shorten it.",
+    ),
     "temperature": (
         ["generate", "--model", "tiny", "--prompt", "a", "--temperature", "9"],
         "Temperature must be at most 2.",
@@ -325,6 +348,40 @@ def test_with_json_what_is_wrong_is_an_object_too(lab):
     assert done.returncode == 2
     told = json.loads(done.stdout)
     assert told["status"] == "invalid" and [p["field"] for p in told["problems"]] == ["settings.rank", "train.steps"]
+
+
+def unusable_home(folder: Path, what: str) -> tuple[Path, str]:
+    """A home of this kind, and what is said of it."""
+    if what == "file":
+        folder.write_text("")
+        return folder, f"Cannot write to {folder}: a file is where a folder should be; set LAB_HOME to another folder."
+    store = Store(folder / "lab.sqlite")
+    store.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    whole = store.path.read_bytes()
+    kept = 4096 if what == "damaged page" else 0  # the first page says which tables there are
+    store.path.write_bytes(whole[:kept] + b"\x55" * (len(whole) - kept))
+    return folder, f"{store.path} is damaged ("
+
+
+@pytest.mark.parametrize("what", ["file", "damaged", "damaged page"])
+def test_a_home_that_cannot_be_used_is_one_sentence_and_status_2(what, tmp_path):
+    home, sentence = unusable_home(tmp_path / "home", what)
+    (tmp_path / "rows.csv").write_text("prompt,completion\n" + "".join(f"q{i},a{i}\n" for i in range(40)))
+    run = ["run", "--method", "zero-shot"]
+    for command in (["runs"], run, [*run, "--data", str(tmp_path / "rows.csv")], ["generate", "--prompt", "a"]):
+        done = call(*command, "--json", environment={"LAB_HOME": str(home)})
+        assert done.returncode == 2 and done.stderr.startswith(sentence) and len(done.stderr.splitlines()) == 1
+        told = json.loads(done.stdout)
+        assert told == {"status": "invalid", "problems": [{"field": "", "sentence": done.stderr.strip()}]}
+
+
+def test_the_page_says_so_too_and_does_not_start(tmp_path):
+    home, sentence = unusable_home(tmp_path / "home", "damaged")
+    done = subprocess.run(
+        [sys.executable, "app.py"], cwd=ROOT, env={**os.environ, "LAB_HOME": str(home)}, capture_output=True, text=True,
+        timeout=200,
+    )  # fmt: skip
+    assert done.returncode == 1 and done.stderr.startswith(sentence) and len(done.stderr.splitlines()) == 1
 
 
 def test_a_run_that_fails_is_status_1_with_its_cause(lab, tiny, tmp_path, home):

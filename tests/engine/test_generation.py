@@ -223,6 +223,30 @@ def test_a_character_is_never_cut_in_half(said, cuts, flush_s, base, monkeypatch
     assert len(pieces) > 1 or len(ids) == 1 or flush_s
 
 
+# ---- what a model can read
+
+
+@pytest.mark.parametrize(
+    ("method", "settings"), [("zero-shot", {}), ("prompt", {"virtual_tokens": 5}), ("few-shot", {"examples": 2})]
+)
+def test_a_prompt_that_leaves_no_room_for_an_answer_is_refused_before_anything_is_written(
+    method, settings, base, tuned
+):
+    """The context is 512 tokens: those before the prompt, the prompt, and one of the answer."""
+    model = tuned(method, settings)
+    soft = generation.virtual_tokens(model)
+    assert soft == {"zero-shot": 0, "prompt": 5}.get(method, soft) and (soft > 0) == (method != "zero-shot")
+    around = len(data.prompt_ids(base.tokenizer, " a")) - 1
+    longest = " a" * (511 - soft - around)
+    assert columns([model], base, question(prompt=longest, max_new_tokens=1))[0][-1].ended
+    behind = f" behind the {soft:,} of its method" if soft else ""
+    said = f"^The prompt has {512 - soft} tokens and the model reads at most {511 - soft}{behind}: shorten it.$"
+    with pytest.raises(ValueError, match=said):
+        next(generation.sample([base.model, model], base.tokenizer, question(prompt=longest + " a"), nothing))
+    with pytest.raises(ValueError, match="^Prompt 2 has "):
+        next(generation.sample([model], base.tokenizer, question(more=[longest + " a"]), nothing))
+
+
 # ---- drawing
 
 

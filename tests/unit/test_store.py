@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from experiments import events
-from experiments.store import Key, Store, is_alive, this_process
+from experiments.catalog.cache import ResourceError
+from experiments.store import Key, Store, is_alive, opened, this_process, unusable
 
 ROOT = Path(__file__).parents[2]
 END = events.Finished(elapsed_s=1.0)
@@ -38,6 +39,24 @@ def step(number: int) -> events.Stepped:
 def content(store: Store) -> list[tuple]:
     with sqlite3.connect(store.path) as db:
         return db.execute("SELECT * FROM events ORDER BY time_s, run_id, attempt, seq").fetchall()
+
+
+def test_a_folder_or_a_file_that_cannot_be_used_is_named_with_what_to_do(tmp_path):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "lab.sqlite").write_bytes(bytes(range(256)) * 40)
+    (tmp_path / "folder" / "lab.sqlite").mkdir(parents=True)
+    for home, words in {
+        "/proc/x": "^Cannot write to /proc/x: .*; set LAB_HOME to another folder.$",
+        tmp_path
+        / "file": "^Cannot write to .*/file: a file is where a folder should be; set LAB_HOME to another folder.$",
+        tmp_path / "damaged": "/damaged/lab.sqlite is damaged .*: move it away .*, or set LAB_HOME to another folder.$",
+        tmp_path / "folder": "/folder/lab.sqlite cannot be read or written .*, or set LAB_HOME to another folder.$",
+    }.items():
+        with pytest.raises(ResourceError, match=words):
+            opened(Path(home))
+    assert "database is locked" in unusable(tmp_path, sqlite3.OperationalError("database is locked"))
+    assert opened(tmp_path / "new").path == tmp_path / "new" / "lab.sqlite"
 
 
 # ---- asking

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import huggingface_hub.constants  # noqa: F401 - what it reads of the environment when first imported is not to be this file's
 import pytest
 
 from experiments.catalog import models, resources
+from experiments.catalog.cache import ResourceError
 
 
 @pytest.fixture
@@ -39,3 +41,23 @@ def test_whole_weights_keep_their_name(entry, tmp_path):
     bring(tmp_path, "model.safetensors")
     assert models.weights_of(entry) == resources.choose(entry.resource)
     assert models.ready(entry) == tmp_path / "own" / "smollm2-135m"
+
+
+@pytest.mark.parametrize(
+    "files", [(), ("notes.txt",), ("config.json",), ("model.safetensors",), ("config.json", "pytorch_model.bin")]
+)
+def test_a_folder_without_a_model_is_refused_before_its_bytes_are_read(files, tmp_path, monkeypatch):
+    monkeypatch.setattr(resources, "folder_digest", lambda folder: pytest.fail("its bytes are read"))
+    for name in files:
+        (tmp_path / name).write_bytes(b"{}")
+    with pytest.raises(
+        ResourceError, match=f"^The folder {tmp_path} holds no model, which is a config.json with .*\\.$"
+    ):
+        models.find(str(tmp_path), local=True)
+
+
+@pytest.mark.parametrize("files", [("config.json", "model.safetensors"), ("model.gguf",)])
+def test_a_folder_with_a_model_is_one(files, tmp_path):
+    for name in files:
+        (tmp_path / name).write_bytes(b"{}")
+    assert models.find(str(tmp_path), local=True).resource.folder == tmp_path
