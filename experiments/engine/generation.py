@@ -7,6 +7,7 @@ answer does not depend on what else is in the batch, also behind a soft prompt.
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -47,13 +48,15 @@ def virtual_tokens(model: Any) -> int:
     return config.num_virtual_tokens if config is not None and config.is_prompt_learning else 0
 
 
+def context_length(model: Any) -> int:
+    """How many tokens this model reads at most; without end where it knows no positions."""
+    return getattr(model.config.get_text_config(), "max_position_embeddings", None) or sys.maxsize
+
+
 def require_room(model: Any, prompts: Sequence[Sequence[int]]) -> None:
     """Raise `ValueError`, one sentence, where one of these prompts leaves no room for an answer in the model's context."""
-    whole = getattr(model.config.get_text_config(), "max_position_embeddings", None)  # None: it knows no positions
-    if whole is None:
-        return
     soft = virtual_tokens(model)
-    room = whole - soft - 1
+    room = context_length(model) - soft - 1
     behind = f" behind the {soft:,} of its method" if soft else ""
     for number, ids in enumerate(prompts, start=1):
         if len(ids) > room:
@@ -66,7 +69,7 @@ def require_room(model: Any, prompts: Sequence[Sequence[int]]) -> None:
 def decode(model: Any, prompts: Sequence[Sequence[int]], ends: set[int], how: Sampling) -> Iterator[list[int | None]]:
     """The next token of every row, again and again; None for a row that has ended. Stops when all have.
 
-    The end token itself is not given out.
+    The end token itself is not given out. A row that has filled the model's context has ended, too.
     """
     draws = [torch.Generator().manual_seed(how.seed) for _ in prompts]  # one a row: alone it is drawn the same
     examples = [data.Example(tuple(p), len(p)) for p in prompts]
@@ -74,7 +77,7 @@ def decode(model: Any, prompts: Sequence[Sequence[int]], ends: set[int], how: Sa
     lengths_B = batch.mask_BT.sum(1)
     last_BT = torch.zeros_like(batch.mask_BT, dtype=torch.bool)
     last_BT[torch.arange(len(prompts)), lengths_B - 1] = True
-    soft = virtual_tokens(model)
+    soft, whole = virtual_tokens(model), context_length(model)
     inner = model.get_base_model() if soft else model
     with torch.no_grad(), head_only_at(model, last_BT):
         out = model(input_ids=batch.ids_BT, attention_mask=batch.mask_BT, use_cache=True)
@@ -92,13 +95,15 @@ def decode(model: Any, prompts: Sequence[Sequence[int]], ends: set[int], how: Sa
         if all(ended):
             return
         yield [None if e else int(t) for e, t in zip(ended, next_B, strict=True)]
-        if step + 1 == how.max_new_tokens:
+        place_B = lengths_B + soft + step
+        ended = [e or int(place) >= whole for e, place in zip(ended, place_B, strict=True)]
+        if all(ended) or step + 1 == how.max_new_tokens:
             return
         mask_BT = torch.cat([mask_BT, mask_BT.new_ones(len(prompts), 1)], dim=1)
         with torch.no_grad():
             out = inner(
                 input_ids=next_B[:, None], attention_mask=mask_BT, past_key_values=cache, use_cache=True,
-                position_ids=(lengths_B + soft + step)[:, None],
+                position_ids=place_B.clamp(max=whole - 1)[:, None],
             )  # fmt: skip
         logits_BV, cache = out.logits[:, -1], out.past_key_values
 

@@ -11,7 +11,7 @@ import torch
 from transformers import TemperatureLogitsWarper, TopPLogitsWarper
 
 from experiments import events, methods
-from experiments.engine import data, generation, training
+from experiments.engine import data, generation, models, training
 from experiments.engine.context import WithContext
 from experiments.engine.randomness import RandomState
 from experiments.questions import SampleSpec
@@ -359,3 +359,13 @@ def test_a_question_of_before_has_the_id_it_had():
         build(SampleSpec, {**old, "more": ["q", "  "]})
     with pytest.raises(SpecError, match="Further prompts: at most 15."):
         build(SampleSpec, {**old, "more": ["q"] * 16})
+
+
+def test_a_row_that_fills_the_context_ends_and_the_others_go_on(gpt2):
+    """GPT-2's positions are learnt: there is none behind the 512th."""
+    model = models.load(gpt2).model
+    how, long, short = generation.Sampling(12), [1 + i % 50 for i in range(508)], [4, 5]
+    rows = list(zip(*generation.decode(model, [long, short], set(), how), strict=True))
+    assert [token is None for token in rows[0]] == 5 * [False] + 7 * [True]
+    assert list(rows[1]) == [token for (token,) in generation.decode(model, [short], set(), how)]
+    assert [token for (token,) in generation.decode(model, [long], set(), how)] == list(rows[0][:5])
