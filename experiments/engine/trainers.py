@@ -13,6 +13,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from itertools import islice
 from typing import Any
 
@@ -20,6 +21,7 @@ os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
 
 import datasets
 import torch
+from packaging.version import Version
 from peft import PeftModel
 from transformers import PrinterCallback
 
@@ -27,6 +29,7 @@ from experiments import methods, objectives, templates
 from experiments.catalog import tasks
 from experiments.catalog.tasks.base import Pair, Row, Thumb
 from experiments.engine import data, paying
+from experiments.engine.generation import virtual_tokens
 from experiments.engine.models import Base, fresh
 from experiments.engine.trial import Trial, times_at
 from experiments.specs import RunSpec
@@ -37,6 +40,7 @@ warnings.filterwarnings(
     "ignore", "`gradient_checkpointing` is deprecated", FutureWarning
 )  # TRL's configurations know that name
 logging.getLogger("trl").setLevel(logging.ERROR)  # its advice is for scripts; what goes wrong is raised
+LEAST_TRL = Version("1.15")
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,7 @@ class Order:
 def build(order: Order, callback: Any) -> Any:
     """A trainer that is ready to `train()`. Raises what TRL raises for what it cannot train."""
     objective = objectives.find(order.spec.objective)
+    _require_trl(order)
     trainer = BUILDERS[objective.trainer](order, callback)
     trainer.remove_callback(PrinterCallback)
     return trainer
@@ -235,7 +240,7 @@ def _reward(order: Order, callback: Any) -> Any:
 
 def _grpo(order: Order, callback: Any) -> Any:
     from trl import GRPOConfig, GRPOTrainer
-    from trl.trainer.utils import add_fused_lm_head
+    from trl.trainer import utils
 
     goal: Any = order.spec.goal
     size = order.spec.train.batch_size
@@ -254,8 +259,18 @@ def _grpo(order: Order, callback: Any) -> Any:
     trainer.reward_weights = torch.tensor(list(pay.values()), dtype=torch.float32)
     if goal.beta:  # given to its constructor, a copy of the adapter would be made and be saved with it
         trainer.beta, trainer.ref_model = goal.beta, order.reference().eval()
-        add_fused_lm_head(trainer.ref_model, temperature=goal.temperature)
+        if hasattr(utils, "add_fused_lm_head"):  # TRL 1.14, the last for Python 3.10, scores all words at once
+            utils.add_fused_lm_head(trainer.ref_model, temperature=goal.temperature)
     return trainer
+
+
+def _require_trl(order: Order) -> None:
+    """Raise `ValueError` for what TRL 1.14, the last for Python 3.10, does wrong."""
+    objective, goal = objectives.find(order.spec.objective), order.spec.goal
+    is_soft = objective.feeds != "answers" and virtual_tokens(order.trial.model)
+    if Version(version("trl")) < LEAST_TRL and (is_soft or getattr(goal, "judge", None)):
+        what = f"{objective.title} of a soft prompt" if is_soft else "Payment by a reward model"
+        raise ValueError(f"{what} needs TRL {LEAST_TRL}, which needs Python 3.11; here is TRL {version('trl')}.")
 
 
 BUILDERS: dict[str, Callable[[Order, Any], Any]] = {

@@ -93,6 +93,7 @@ def test_the_reference_is_the_base_with_the_adapter_off(base, made, tmp_path):
     """Losses equal to those of a DPOTrainer that makes its own adapter and switches it off for the reference."""
     from datasets import Dataset
     from peft import LoraConfig
+    from transformers import set_seed
     from trl import DPOConfig, DPOTrainer
 
     spec = spec_of()
@@ -113,6 +114,7 @@ def test_the_reference_is_the_base_with_the_adapter_off(base, made, tmp_path):
         report_to="none", save_strategy="no", disable_tqdm=True, seed=0, logging_steps=1, train_sampling_strategy="sequential",
     )  # fmt: skip
     adapter = LoraConfig(task_type="CAUSAL_LM", r=8, lora_alpha=16, target_modules="all-linear")
+    set_seed(0)  # TRL 1.14 makes the adapter before it sets the seed
     theirs = DPOTrainer(
         model=fresh(base), args=config, train_dataset=Dataset.from_list(rows), peft_config=adapter,
         processing_class=copy.deepcopy(base.tokenizer),
@@ -277,6 +279,20 @@ def test_a_payer_that_is_no_reward_model_or_gives_no_number_ends_the_run(base, t
     monkeypatch.setattr(scorer, "scores", lambda model, base, rows, task: torch.full((len(rows),), float("nan")))
     with pytest.raises(ValueError, match="gave an answer no number"):
         list(training.run(spec, base, tmp_path / "b", tuned=lambda _: judge))
+
+
+@pytest.mark.parametrize(
+    ("asked", "what"),
+    [
+        ({"method": "p-tuning"}, "Prefer answers \\(DPO\\) of a soft prompt"),
+        ({"objective": "grpo", "goal": {"reward": "none", "judge": "0" * 12, "group": 2}}, "Payment by a reward model"),
+    ],
+    ids=["soft", "judge"],
+)
+def test_what_the_last_trl_for_python_310_does_wrong_is_refused(asked, what, base, tmp_path, monkeypatch):
+    monkeypatch.setattr(trainers, "version", lambda _: "1.14.2")
+    with pytest.raises(ValueError, match=f"^{what} needs TRL 1.15, which needs Python 3.11; here is TRL 1.14.2.$"):
+        list(training.run(spec_of(**asked), base, tmp_path / "a", tuned=lambda _: base.model))
 
 
 def test_from_the_command_line_after_another_run_and_paid_by_a_reward_model(own_home, tiny, monkeypatch):

@@ -57,6 +57,10 @@ def test_any_answers_make_a_csv_that_reads_back(rows):
     assert [[export.cell(p), export.cell(s)] for p, s in rows] == found[1:]
 
 
+def test_a_nul_is_shown_as_a_sign():
+    assert table(export.answers_csv(["base"], [("a\0b", ["\0"])]))[1] == ["a\ufffdb", "\ufffd"]
+
+
 def test_the_curve_has_a_line_for_each_step(stored):
     store, key = stored
     header, *rows = table(export.curve_csv(analysis.load(store, key.run_id)))
