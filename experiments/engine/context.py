@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -93,13 +94,18 @@ def load(model: Any, folder: Path) -> WithContext:
         raise ValueError(f"The examples of {folder.name} cannot be read.") from error
 
 
+def context_length(model: Any) -> int:
+    """How many tokens this model reads at most; without end where it knows no positions."""
+    return getattr(model.config.get_text_config(), "max_position_embeddings", None) or sys.maxsize
+
+
 def with_examples(model: Any, tokenizer: Any, rows: Sequence[Row], longest: int, template: str = CHAT) -> WithContext:
     """The model with these rows as answered questions before every prompt; prompts have up to `longest` tokens.
 
     Raises `ValueError` where that is more than the model's context.
     """
     ids, own = context_ids(tokenizer, rows, template)
-    room = model.config.get_text_config().max_position_embeddings
+    room = context_length(model)
     if len(ids) + longest > room:
         raise ValueError(
             f"{len(rows)} examples take {len(ids):,} tokens and a prompt up to {longest:,}; the context is {room:,}. "

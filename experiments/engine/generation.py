@@ -7,7 +7,6 @@ answer does not depend on what else is in the batch, also behind a soft prompt.
 from __future__ import annotations
 
 import math
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from torch import Tensor
 from experiments import events, templates
 from experiments.catalog.tasks.base import Row
 from experiments.engine import data
-from experiments.engine.context import WithContext
+from experiments.engine.context import WithContext, context_length
 from experiments.engine.loss import head_only_at
 from experiments.questions import SampleSpec
 from experiments.templates import CHAT, answer_text
@@ -46,11 +45,6 @@ def virtual_tokens(model: Any) -> int:
         return model.context_tokens
     config = getattr(model, "active_peft_config", None)
     return config.num_virtual_tokens if config is not None and config.is_prompt_learning else 0
-
-
-def context_length(model: Any) -> int:
-    """How many tokens this model reads at most; without end where it knows no positions."""
-    return getattr(model.config.get_text_config(), "max_position_embeddings", None) or sys.maxsize
 
 
 def require_room(model: Any, prompts: Sequence[Sequence[int]]) -> None:

@@ -34,7 +34,7 @@ def main(home: Path) -> None:
     from experiments.engine.execution import Engine  # torch: some seconds
     from experiments.jobs import Job
     from experiments.specs import RunSpec
-    from experiments.store import Key, Store
+    from experiments.store import FILE, Key, Store
 
     def handle(command: dict[str, Any]) -> None:
         answer: dict[str, Any] = {"done": command["id"]}
@@ -55,7 +55,7 @@ def main(home: Path) -> None:
         while commands.queue and commands.queue[0][0] == TURN["sample"]:
             handle(commands.get()[2])
 
-    engine = Engine(Store(home / "lab.sqlite"), home, serve)
+    engine = Engine(Store(home / FILE), home, serve)
     while True:
         handle(commands.get()[2])
 
